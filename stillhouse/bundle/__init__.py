@@ -1,0 +1,1 @@
+"""What a student promises and what travels with it: prompt, answer, manifest, certificate."""

@@ -1,0 +1,1 @@
+"""The terminal: one file per verb, imported only when its verb is called."""

@@ -1,0 +1,135 @@
+"""The `stillhouse` command: finds the verb, imports only what it needs, and turns every failure into one message."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, final
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
+
+import stillhouse
+from stillhouse import settings
+from stillhouse.errors import StillhouseError
+
+__all__ = ["VERBS", "application", "load", "main", "run"]
+
+VERBS = {
+    "quickstart": "Distil the bundled traffic of a support desk, serve the student and call it once.",
+    "distill": "Turn recorded traffic into a small student with a certificate and a report.",
+    "inspect": "Show what a bundle promises: its manifest and its certificate.",
+    "certify": "Repeat a bundle's certificate on new traffic.",
+    "serve": "Answer calls with a bundle, behind the API your programs already speak.",
+    "doctor": "Check this machine and say what is missing.",
+}
+"""Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called."""
+
+INTERRUPTED = 130
+
+
+@final
+class Verbs(TyperGroup):
+    """Shows the verbs without importing them; the one that is called replaces its placeholder."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The verb's name, its real command, and the arguments that remain for it."""
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name in VERBS else placeholder, rest
+
+
+def load(verb: str) -> Any:
+    """The command of one verb, its module imported now."""
+    function = getattr(import_module(f"stillhouse.cli.{verb}"), verb)
+    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command(verb)(function)
+    return get_command(app)
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and leave, when asked."""
+    if asked:
+        typer.echo(f"stillhouse {stillhouse.__version__}")
+        raise typer.Exit
+
+
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Turn the traffic sent to a large model into a small model you own."""
+
+
+def application() -> TyperGroup:
+    """The whole command line, with a placeholder for every verb."""
+    app = typer.Typer(cls=Verbs, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.callback()(options)
+    for verb, summary in VERBS.items():
+        app.command(verb, help=summary)(lambda: None)
+    return get_group(app)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a run ended when it did not end well."""
+
+    exit_code: int
+    kind: str
+    message: str
+
+
+def failure_of(error: Exception, verb: str | None) -> Failure:
+    """What to tell people and programs about an error."""
+    kind = type(error).__name__
+    if isinstance(error, StillhouseError):
+        return Failure(error.exit_code, kind, str(error))
+    if isinstance(error, typer.TyperException):
+        command = f"stillhouse {verb}" if verb else "stillhouse"
+        return Failure(2, "UsageError", f"{error.format_message()}\nSee: {command} --help")
+    if isinstance(error, typer.Abort):
+        return Failure(INTERRUPTED, "Interrupted", "interrupted")
+    if isinstance(error, OSError):
+        return Failure(1, kind, str(error))
+    return Failure(
+        1,
+        kind,
+        f"{kind}: {error}\nThis is a fault in Stillhouse, not in your command. "
+        "STILLHOUSE_DEBUG=1 shows where; please report it with that.",
+    )
+
+
+def report(failure: Failure, as_json: bool) -> int:
+    """Show a failure on standard error, and as the one JSON object where JSON was asked for; returns the exit code."""
+    from stillhouse.cli.console import emit, report_failure
+
+    if as_json:
+        emit({"error": {"type": failure.kind, "message": failure.message}})
+    report_failure(failure.message)
+    return failure.exit_code
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code: 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    given = list(arguments)
+    as_json = "--json" in given
+    verb = next((word for word in given if word in VERBS), None)
+    try:
+        result = application().main(args=given or ["--help"], prog_name="stillhouse", standalone_mode=False)
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except Exception as error:
+        if settings.debug():
+            raise
+        return report(failure_of(error, verb), as_json)
+    if result == INTERRUPTED:
+        return report(Failure(INTERRUPTED, "Interrupted", "interrupted"), as_json)
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """The entry point of the `stillhouse` script."""
+    sys.exit(run(sys.argv[1:]))

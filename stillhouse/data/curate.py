@@ -1,0 +1,133 @@
+"""Which rows say the same: exact and near duplicates, and turns of one conversation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.extras import require
+
+__all__ = ["duplicate_groups", "normalise"]
+
+Pairs = NDArray[np.int64]
+
+WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
+"""Words; scripts written without spaces are taken letter by letter."""
+PERMUTATIONS, BANDS = 64, 16
+"""Two texts at Jaccard 0.8 meet in no band with probability (1 - 0.8**4)**16 = 0.0002."""
+ESTIMATE_SLACK = 0.2
+"""Four standard errors of the estimate at 64 permutations: pairs further below the threshold are not verified."""
+WINDOW = 16
+"""Neighbours, in text order, that a text is compared with inside one bucket: large buckets stay linear."""
+CHUNK = 20_000
+
+
+def normalise(text: str) -> str:
+    """A text without its differences of case, width and white space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def duplicate_groups(
+    texts: Sequence[str], conversations: Sequence[str | None], threshold: float = 0.8
+) -> NDArray[np.int64]:
+    """The group of each row, int64 [rows], numbered by first appearance.
+
+    Rows are joined when their texts are equal after `normalise`, when the Jaccard similarity of their
+    sets of words and word pairs is at least `threshold` (candidates by MinHash and banding, Broder
+    1997 and Leskovec et al., Mining of Massive Datasets §3.4; each verified exactly), or when they
+    belong to one conversation. Joining is transitive.
+    """
+    require("train", "find near duplicates")
+    numbers: dict[str, int] = {}
+    row_text = np.fromiter((numbers.setdefault(normalise(text), len(numbers)) for text in texts), np.int64, len(texts))
+    parents = np.arange(len(numbers))
+    for first, second in _near_duplicates(list(numbers), threshold):
+        _join(parents, first, second)
+    met: dict[str, int] = {}
+    for text, conversation in zip(row_text, conversations, strict=True):
+        if conversation is not None:
+            _join(parents, met.setdefault(conversation, int(text)), int(text))
+    roots = np.fromiter((_root(parents, text) for text in range(len(parents))), np.int64, len(parents))
+    _, first_rows, groups = np.unique(roots[row_text], return_index=True, return_inverse=True)
+    ranks = np.empty(len(first_rows), np.int64)
+    ranks[np.argsort(first_rows)] = np.arange(len(first_rows))
+    return ranks[groups]
+
+
+def _join(parents: NDArray[np.int64], first: int, second: int) -> None:
+    first, second = _root(parents, first), _root(parents, second)
+    parents[max(first, second)] = min(first, second)
+
+
+def _root(parents: NDArray[np.int64], node: int) -> int:
+    while parents[node] != node:
+        parents[node] = parents[parents[node]]
+        node = int(parents[node])
+    return node
+
+
+def _near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
+    """Pairs of different texts whose Jaccard similarity reaches the threshold."""
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    ordered = [texts[index] for index in order]
+    if len(ordered) < 2:
+        return
+    signatures = _signatures(ordered)
+    pairs: list[list[int]] = _likely_pairs(signatures, threshold).tolist()
+    for first, second in pairs:
+        ours, theirs = _shingles(ordered[first]), _shingles(ordered[second])
+        if len(ours & theirs) >= threshold * len(ours | theirs):
+            yield order[first], order[second]
+
+
+def _shingles(text: str) -> set[str]:
+    """The words and word pairs of a text; its symbols where it has no words."""
+    words: list[str] = WORD.findall(text) or text.split()
+    return {*words, *(f"{left} {right}" for left, right in pairwise(words))}
+
+
+def _signatures(texts: Sequence[str]) -> NDArray[np.uint32]:
+    """MinHash signatures, uint32 [texts, PERMUTATIONS]."""
+    rensa: Any = import_module("rensa")
+    signatures = np.empty((len(texts), PERMUTATIONS), np.uint32)
+    for start in range(0, len(texts), CHUNK):
+        sets = [sorted(_shingles(text)) for text in texts[start : start + CHUNK]]
+        matrix = rensa.RMinHash.digest_matrix_from_token_sets(sets, num_perm=PERMUTATIONS, seed=0)
+        signatures[start : start + len(sets)] = matrix.to_rows()
+    return signatures
+
+
+def _likely_pairs(signatures: NDArray[np.uint32], threshold: float) -> Pairs:
+    """Pairs of rows that share a band and whose signatures agree nearly enough, int64 [pairs, 2]."""
+    rows = len(signatures)
+    width = PERMUTATIONS // BANDS
+    codes = np.empty(0, np.int64)
+    for band in range(BANDS):
+        part = np.ascontiguousarray(signatures[:, band * width : (band + 1) * width])
+        keys = part.view(np.dtype((np.void, part.dtype.itemsize * width))).ravel()
+        buckets = np.unique(keys, return_inverse=True)[1]
+        order = np.argsort(buckets, kind="stable")
+        found = [codes]
+        for step in range(1, min(WINDOW, rows - 1) + 1):
+            together = np.flatnonzero(buckets[order[step:]] == buckets[order[:-step]])
+            pairs = np.stack([order[together], order[together + step]], axis=1)
+            pairs = _alike(pairs, signatures, threshold - ESTIMATE_SLACK)
+            found.append(pairs[:, 0] * rows + pairs[:, 1])
+        codes = np.unique(np.concatenate(found))
+    return np.stack([codes // rows, codes % rows], axis=1)
+
+
+def _alike(pairs: Pairs, signatures: NDArray[np.uint32], share: float) -> Pairs:
+    """The pairs whose signatures are equal in at least this share of places."""
+    kept = [
+        part[(signatures[part[:, 0]] == signatures[part[:, 1]]).mean(axis=1) >= share]
+        for part in (pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK))
+    ]
+    return np.concatenate(kept) if kept else pairs

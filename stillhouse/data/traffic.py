@@ -1,0 +1,319 @@
+"""What a run reads: recorded calls as texts and labels, in two passes over the files and little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stillhouse.bundle.answer import AnswerForm
+from stillhouse.bundle.prompt import PromptForm
+from stillhouse.chat import Message
+from stillhouse.data.formats import Row, parse_row, read_lines
+from stillhouse.data.soft import soft_labels
+from stillhouse.data.understand import learn_answer_form, learn_prompt_form
+from stillhouse.errors import BadRow, TrafficError, UsageError
+
+__all__ = ["Traffic", "TrafficCounts", "load_traffic"]
+
+Forms = tuple[PromptForm, AnswerForm]
+
+SAMPLED_PROMPTS = 20_000
+SHOWN_BAD_ROWS = 10
+REMEMBERED = 50_000
+"""Different answers, and different leading messages, kept so that equal ones are read and stored once."""
+UNKNOWN_TEACHER = "recorded teacher"
+
+
+@dataclass(frozen=True)
+class TrafficCounts:
+    """How many rows there were, and what became of them."""
+
+    read: int
+    used: int
+    """Rows in the Traffic, answered or not."""
+    unanswered: int
+    """Used rows without an answer."""
+    unreadable: int
+    """Bad rows: broken, or of another shape than traffic."""
+    prompt_misfits: int
+    """Bad rows: the prompt lacks what the others share."""
+    answer_misfits: int
+    """Bad rows: the answer is none the student could give."""
+    with_truth: int
+    with_soft_labels: int
+    seen_once: tuple[int, ...]
+    """Labels of each field that occur on one row only."""
+
+    @property
+    def bad(self) -> int:
+        return self.unreadable + self.prompt_misfits + self.answer_misfits
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Recorded calls, ready to learn from; row i of every list and array is one call."""
+
+    prompt: PromptForm
+    answer: AnswerForm
+    texts: list[str]
+    labels: NDArray[np.int32]
+    """[rows, fields]; -1 where the call has no answer."""
+    truths: NDArray[np.int32]
+    """[rows, fields]; -1 where the right answer is not known, or is none the student could give."""
+    conversations: list[str | None]
+    soft: dict[int, list[NDArray[np.float32]]]
+    """Row → the teacher's distribution over the labels of each field, where it was recorded."""
+    teacher: str
+    """The commonest model name."""
+    counts: TrafficCounts
+    source_hash: str
+    """SHA-256 of the lines of all files in order."""
+
+
+def load_traffic(
+    paths: Sequence[Path],
+    *,
+    skip_bad_rows: bool = False,
+    keep_aside: Path | None = None,
+    forms: Forms | None = None,
+    labels: Sequence[str] = (),
+    fields: Sequence[str] = (),
+) -> Traffic:
+    """Read files of recorded calls; the forms of prompts and answers are learnt from them unless given.
+
+    Give `forms` for a holdout or new traffic that is to be read as a bundle reads it. `labels` and
+    `fields` overrule what is found in the answers, as in `learn_answer_form`. Bad rows raise one
+    TrafficError that names the first ten; with `skip_bad_rows` they are counted and their lines
+    written to `keep_aside`, one JSON object {"file", "line", "reason", "row"} each.
+    Raises NotATask when the answers are neither labels nor enumerated fields.
+    """
+    if not paths:
+        raise UsageError("Name at least one file of traffic.")
+    if forms is None:
+        forms = _learn_forms(paths, _BadRows(skip_bad_rows), labels, fields)
+    collected = _Collected(*forms)
+    bad = _BadRows(skip_bad_rows, keep_aside if skip_bad_rows else None)
+    source_hash = _collect(paths, collected, bad)
+    return collected.finish(source_hash, bad.count)
+
+
+def _learn_forms(paths: Sequence[Path], bad: _BadRows, labels: Sequence[str], fields: Sequence[str]) -> Forms:
+    """Pass one: answers are counted and a sample of the prompts is kept while rows stream by."""
+    sample = _PromptSample()
+
+    def answers() -> Iterator[tuple[str, str]]:
+        answered = 0
+        for path, number, line in _lines(paths):
+            row = parse_row(line, str(path), number)
+            if isinstance(row, BadRow):
+                bad.add(row, line)
+                continue
+            sample.add(row.messages)
+            if row.answer is not None:
+                answered += 1
+                yield row.answer, f"{row.file}, line {row.line}"
+        if not answered:
+            raise bad.nothing_left()
+        if bad.count >= answered:  # with fewer, answers that are no labels are the greater trouble
+            bad.refuse()
+
+    answer = learn_answer_form(answers(), labels=labels, fields=fields)
+    bad.refuse()
+    return learn_prompt_form(sample.prompts()), answer
+
+
+def _collect(paths: Sequence[Path], collected: _Collected, bad: _BadRows) -> str:
+    """Pass two: only texts and labels stay; returns the hash of what was read."""
+    digest = hashlib.sha256()
+    for path, number, line in _lines(paths):
+        digest.update(line.rstrip(b"\r\n") + b"\n")
+        row = parse_row(line, str(path), number)
+        reason = row.reason if isinstance(row, BadRow) else collected.add(row)
+        if reason is not None:
+            bad.add(BadRow(str(path), number, reason), line)
+    bad.refuse()
+    if not collected.answered:
+        raise bad.nothing_left()
+    return digest.hexdigest()
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[tuple[Path, int, bytes]]:
+    for path in paths:
+        for number, line in read_lines(path):
+            yield path, number, line
+
+
+@final
+class _PromptSample:
+    """Up to 20,000 different prompts, the same whatever the order of the rows: those of smallest hash."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Message, ...]] = {}
+        self._limit = 2**64
+        self._stored: dict[Message, Message] = {}
+
+    def add(self, messages: tuple[Message, ...]) -> None:
+        last = messages[-1].content
+        size = sum(len(message.content) for message in messages)
+        hashed = hashlib.blake2b(f"{size}\n{last}".encode("utf-8", "surrogatepass"), digest_size=8)
+        key = int.from_bytes(hashed.digest(), "big")
+        if key >= self._limit or key in self._kept:
+            return
+        self._kept[key] = (*map(self._once, messages[:-1]), messages[-1])
+        if len(self._kept) >= 2 * SAMPLED_PROMPTS:
+            self._shrink()
+
+    def prompts(self) -> list[tuple[Message, ...]]:
+        self._shrink()
+        return list(self._kept.values())
+
+    def _shrink(self) -> None:
+        smallest = sorted(self._kept)[: SAMPLED_PROMPTS + 1]
+        if len(smallest) > SAMPLED_PROMPTS:
+            self._limit = smallest.pop()
+        self._kept = {key: self._kept[key] for key in smallest}
+
+    def _once(self, message: Message) -> Message:
+        """The same message, stored once however many rows carry it."""
+        if len(self._stored) < REMEMBERED:
+            return self._stored.setdefault(message, message)
+        return self._stored.get(message, message)
+
+
+@final
+class _BadRows:
+    """Rows that cannot be used: listed in one error, or counted and kept aside."""
+
+    def __init__(self, skip: bool, aside: Path | None = None) -> None:
+        self.count = 0
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+        self._skip, self._aside = skip, aside
+        self._first: list[BadRow] = []
+
+    def add(self, row: BadRow, line: bytes) -> None:
+        self.count += 1
+        if len(self._first) < SHOWN_BAD_ROWS:
+            self._first.append(row)
+        if self._aside is not None:
+            original = line.decode("utf-8", "replace").rstrip("\r\n")
+            kept = {"file": row.file, "line": row.line, "reason": row.reason, "row": original}
+            self._aside.parent.mkdir(parents=True, exist_ok=True)
+            with self._aside.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(kept, ensure_ascii=False) + "\n")
+
+    def refuse(self) -> None:
+        """Raise one error about all bad rows, unless they are to be skipped."""
+        if self.count and not self._skip:
+            advice = "Correct them, or pass --skip-bad-rows: it counts them and keeps them aside."
+            raise TrafficError(f"{self._listed()}\n{advice}")
+
+    def nothing_left(self) -> TrafficError:
+        """The error to raise when no row with an answer is left."""
+        nothing = "No row with an answer is left; Stillhouse learns from calls the teacher has answered."
+        return TrafficError(f"{nothing} {self._listed()}" if self.count else nothing)
+
+    def _listed(self) -> str:
+        """How many rows are bad, the first of them on lines of their own, and how many more there are."""
+        count = "One row cannot" if self.count == 1 else f"{self.count:,} rows cannot"
+        more = self.count - len(self._first)
+        rows = "".join(f"\n  {row}" for row in self._first)
+        return f"{count} be used:{rows}" + (f"\n  and {more:,} more" if more else "")
+
+
+@final
+class _Collected:
+    """The rows that fit, as they come in."""
+
+    def __init__(self, prompt: PromptForm, answer: AnswerForm) -> None:
+        self._prompt, self._answer = prompt, answer
+        self.answered = 0
+        self._texts: list[str] = []
+        self._labels, self._truths = array("i"), array("i")
+        self._conversations: list[str | None] = []
+        self._names: dict[str, str] = {}
+        self._soft: dict[int, list[NDArray[np.float32]]] = {}
+        self._models: Counter[str] = Counter()
+        self._misfits = {"prompt": 0, "answer": 0}
+        self._read_answer = _remember(answer.read)
+
+    def add(self, row: Row) -> str | None:
+        """Take a row in; the reason when it does not fit."""
+        text = self._prompt.read(row.messages)
+        if text is None:
+            self._misfits["prompt"] += 1
+            return self._prompt.misfit(row.messages)
+        none = (-1,) * len(self._answer.fields)
+        labels = none if row.answer is None else self._read_answer(row.answer)
+        if labels is None:
+            self._misfits["answer"] += 1
+            return self._answer.explain(row.answer or "")
+        if row.answer is not None and row.soft:
+            soft = soft_labels(self._answer, row.answer, row.soft)
+            if soft is not None:
+                self._soft[len(self._texts)] = soft
+        truths = none if row.truth is None else self._read_answer(row.truth)
+        self._texts.append(text)
+        self._labels.extend(labels)
+        self._truths.extend(truths or none)
+        name = row.conversation
+        self._conversations.append(None if name is None else self._names.setdefault(name, name))
+        if row.answer is not None:
+            self.answered += 1
+            self._models.update([row.model] if row.model else [])
+        return None
+
+    def finish(self, source_hash: str, bad: int) -> Traffic:
+        """The Traffic of the rows taken in."""
+        shape = (len(self._texts), len(self._answer.fields))
+        labels = np.array(self._labels, np.int32).reshape(shape)
+        truths = np.array(self._truths, np.int32).reshape(shape)
+        misfits = sum(self._misfits.values())
+        counts = TrafficCounts(
+            read=len(labels) + bad,
+            used=len(labels),
+            unanswered=len(labels) - self.answered,
+            unreadable=bad - misfits,
+            prompt_misfits=self._misfits["prompt"],
+            answer_misfits=self._misfits["answer"],
+            with_truth=int((truths[:, 0] >= 0).sum()),
+            with_soft_labels=len(self._soft),
+            seen_once=tuple(int((np.bincount(column[column >= 0]) == 1).sum()) for column in labels.T),
+        )
+        teacher = min(self._models, key=lambda name: (-self._models[name], name), default=UNKNOWN_TEACHER)
+        return Traffic(
+            self._prompt,
+            self._answer,
+            self._texts,
+            labels,
+            truths,
+            self._conversations,
+            self._soft,
+            teacher,
+            counts,
+            source_hash,
+        )
+
+
+def _remember(read: Callable[[str], tuple[int, ...] | None]) -> Callable[[str], tuple[int, ...] | None]:
+    """The same function, reading equal answers once."""
+    known: dict[str, tuple[int, ...] | None] = {}
+
+    def remembered(text: str) -> tuple[int, ...] | None:
+        if text in known:
+            return known[text]
+        labels = read(text)
+        if len(known) < REMEMBERED:
+            known[text] = labels
+        return labels
+
+    return remembered

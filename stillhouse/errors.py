@@ -1,0 +1,86 @@
+"""Every error Stillhouse raises on purpose.
+
+StillhouseError
+├── UsageError            the command or its options are wrong           (exit code 2)
+│   └── MissingExtra      an optional package is not installed
+├── TrafficError          the traffic cannot be read or used             (exit code 1)
+│   ├── BadRow            one row of one file, named by file and line
+│   └── NotATask          the answers are not labels or enumerated fields
+├── BundleError           a bundle is missing, torn or of another version
+├── ExportMismatch        the exported student does not answer as the trained one
+├── CannotCertify         too few rows to say anything
+└── TeacherError          the teacher did not answer
+    └── TeacherUnavailable  it could not be reached, or kept failing
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadRow",
+    "BundleError",
+    "CannotCertify",
+    "ExportMismatch",
+    "MissingExtra",
+    "NotATask",
+    "StillhouseError",
+    "TeacherError",
+    "TeacherUnavailable",
+    "TrafficError",
+    "UsageError",
+]
+
+
+class StillhouseError(Exception):
+    """Says what is wrong, what was seen and what to do; shown to users without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(StillhouseError):
+    """The command or its options are wrong."""
+
+    exit_code = 2
+
+
+class MissingExtra(UsageError):
+    """An optional package is not installed."""
+
+
+class TrafficError(StillhouseError):
+    """The traffic cannot be read or used."""
+
+
+class BadRow(TrafficError):
+    """One row cannot be used."""
+
+    def __init__(self, file: str, line: int, reason: str) -> None:
+        super().__init__(f"{file}, line {line}: {reason}")
+        self.file, self.line, self.reason = file, line, reason
+
+
+class NotATask(TrafficError):
+    """The answers are neither labels nor JSON objects of enumerated fields."""
+
+
+class BundleError(StillhouseError):
+    """A bundle is missing, torn or of another version."""
+
+
+class ExportMismatch(StillhouseError):
+    """The exported student does not answer as the trained one."""
+
+
+class CannotCertify(StillhouseError):
+    """Too few rows to say anything."""
+
+
+class TeacherError(StillhouseError):
+    """The teacher did not answer; `status` is its HTTP status where there was one."""
+
+    def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.status, self.body = status, body
+
+
+class TeacherUnavailable(TeacherError):
+    """The teacher could not be reached, or kept failing."""

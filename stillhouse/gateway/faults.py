@@ -1,0 +1,56 @@
+"""Every failure as OpenAI's error envelope: clients never see a traceback."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ExceptionHandler
+
+from stillhouse.errors import StillhouseError, TeacherError, TeacherUnavailable
+from stillhouse.wire.errors import WireError, write_error
+
+__all__ = ["JSON", "handlers"]
+
+JSON = "application/json"
+
+
+def handlers() -> dict[int | type[Exception], ExceptionHandler]:
+    """What answers each kind of failure; the last one's traceback goes to the server's log."""
+    return {HTTPException: _wrong_address, StillhouseError: _refusal, Exception: _fault}
+
+
+async def _wrong_address(request: Request, error: Exception) -> Response:
+    """There is nothing at this URL, or not by this method, or its body is too large."""
+    assert isinstance(error, HTTPException)
+    match error.status_code:
+        case 404:
+            message = f"Invalid URL ({request.method} {request.url.path})"
+        case 405:
+            message = f"Not allowed to {request.method} on {request.url.path}."
+        case _:
+            message = error.detail
+    return Response(write_error(message, error.status_code), error.status_code, error.headers, JSON)
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    """An error that we raised on purpose; the one that a teacher answered with is passed on as it came."""
+    match error:
+        case WireError(status=status, code=code, param=param):
+            content = write_error(str(error), status, code, param)
+        case TeacherUnavailable():
+            status, content = 502, write_error(str(error), 502, "teacher_unavailable")
+        case TeacherError(status=int(status), body=content) if content.lstrip()[:1] == b"{":
+            pass
+        case TeacherError(status=told):
+            status = told or 502
+            content = write_error(str(error), status, "teacher_refused")
+        case _:
+            status, content = 500, write_error(str(error), 500, "internal_error")
+    return Response(content, status, media_type=JSON)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    return Response(
+        write_error("The server had an error while answering.", 500, "internal_error"), 500, media_type=JSON
+    )

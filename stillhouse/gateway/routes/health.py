@@ -1,0 +1,38 @@
+"""`GET /healthz` and `/metrics`: for those who watch over the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stillhouse.gateway.faults import JSON
+from stillhouse.gateway.metrics import Metrics
+
+__all__ = ["Health"]
+
+
+@final
+class Health:
+    """Says that the server is up, with which models, and what it has counted."""
+
+    def __init__(self, models: Sequence[str], metrics: Metrics) -> None:
+        self._answer = orjson.dumps({"status": "ok", "models": list(models)})
+        self._metrics = metrics
+
+    def routes(self) -> list[Route]:
+        """Where it is found."""
+        return [Route("/healthz", self.healthz), Route("/metrics", self.metrics)]
+
+    async def healthz(self, request: Request) -> Response:
+        """Up, with these models."""
+        return Response(self._answer, media_type=JSON)
+
+    async def metrics(self, request: Request) -> Response:
+        """The counters, as Prometheus reads them."""
+        return Response(self._metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})

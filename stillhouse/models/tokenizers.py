@@ -1,0 +1,73 @@
+"""Text to the student's `input_ids`, the same in training and in serving; knows no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from stillhouse.bundle.manifest import Featurizer
+from stillhouse.models.ngrams import ngram_ids
+
+__all__ = ["Ids", "NgramReader", "Reader", "TokenizerReader", "open_reader", "pad"]
+
+Ids = npt.NDArray[np.int64]
+
+
+class Reader(Protocol):
+    """Turns texts into ids."""
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        """One array of ids per text, never empty."""
+        ...
+
+
+@final
+class TokenizerReader:
+    """Reads with a `tokenizer.json`; of a text longer than `max_tokens` the end is kept."""
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens, direction="left")
+        self.tokenizer = tokenizer
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        if len(texts) == 1:
+            return [np.asarray(self.tokenizer.encode(texts[0]).ids or [0], dtype=np.int64)]
+        encodings = self.tokenizer.encode_batch_fast(list(texts))
+        return [np.asarray(encoding.ids or [0], dtype=np.int64) for encoding in encodings]
+
+
+@final
+class NgramReader:
+    """Reads hashed n-grams."""
+
+    def __init__(self, buckets: int, limit: int) -> None:
+        self.buckets, self.limit = buckets, limit
+
+    def ids(self, texts: Sequence[str]) -> list[Ids]:
+        empty = np.zeros(1, dtype=np.int64)
+        found = (ngram_ids(text, self.buckets, self.limit) for text in texts)
+        return [ids if len(ids) else empty for ids in found]
+
+
+def open_reader(featurizer: Featurizer, folder: Path) -> Reader:
+    """The reader that a featurizer describes; `folder` holds its `tokenizer.json` if it has one."""
+    if featurizer.kind == "ngrams":
+        return NgramReader(featurizer.buckets, featurizer.max_tokens)
+    return TokenizerReader(Tokenizer.from_file(str(folder / "tokenizer.json")), featurizer.max_tokens)
+
+
+def pad(rows: Sequence[Ids]) -> tuple[Ids, Ids]:
+    """Ids and attention mask, both `[rows, tokens]`, padded with zeros to the longest row."""
+    longest = max(map(len, rows))
+    ids = np.zeros((len(rows), longest), dtype=np.int64)
+    mask = np.zeros((len(rows), longest), dtype=np.int64)
+    for index, row in enumerate(rows):
+        ids[index, : len(row)] = row
+        mask[index, : len(row)] = 1
+    return ids, mask

@@ -1,0 +1,181 @@
+"""From recorded traffic to a certified student: the whole run, top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stillhouse.artifacts import hash_file, hash_json
+from stillhouse.bundle.certificate import Certificate
+from stillhouse.bundle.manifest import Manifest
+from stillhouse.data.understand import describe
+from stillhouse.errors import TrafficError
+from stillhouse.evaluation.certificate import certify
+from stillhouse.extras import require
+from stillhouse.models.devices import choose as choose_hardware
+from stillhouse.models.load import fingerprint
+from stillhouse.recipes.account import Facts, keep_record
+from stillhouse.recipes.cache import Artifact, StageCache
+from stillhouse.recipes.material import Material, gather
+from stillhouse.recipes.measure import Choice, Measured, Said, answer_part, choose, judge, measure
+from stillhouse.recipes.plan import choose_encoder, find_rungs
+from stillhouse.recipes.provenance import provenance
+from stillhouse.recipes.recipe import DistillRecipe
+from stillhouse.recipes.stages import Stages
+from stillhouse.recipes.write_bundle import check_place, student_files, write_bundle
+from stillhouse.reports.record import RunRecord
+from stillhouse.students.ladder import Rung
+from stillhouse.training.classroom import Classroom
+from stillhouse.training.events import Listener, Note
+from stillhouse.training.lessons import Part
+
+__all__ = ["Outcome", "distill"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made, and where it lies."""
+
+    record: RunRecord
+    choice: Choice
+    bundle: Path
+    hashes: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that `--json` prints."""
+        record = self.record
+        certificate: Certificate = record.certificate
+        ladder = [
+            {
+                "name": rung.name,
+                "agreement": rung.quality.agreement,
+                "macro_f1": rung.quality.macro_f1,
+                "bytes": rung.bytes,
+                "precision": rung.precision,
+                "latency_ms_p50": rung.speed.latency_ms_p50,
+                "latency_ms_p95": rung.speed.latency_ms_p95,
+                "throughput_per_s": rung.speed.throughput_per_s,
+            }
+            for rung in record.rungs
+        ]
+        return {
+            "task": record.manifest.task,
+            "labels": record.manifest.total_labels,
+            "fields": [{"name": field.name, "labels": len(field.labels)} for field in record.manifest.answer.fields],
+            "splits": {name: record.data.splits[name] for name in ("train", "selection", "calibration", "test")},
+            "ladder": ladder,
+            "chosen": record.chosen,
+            "why": self.choice.reason,
+            "certificate": certificate.to_json(),
+            "bundle": str(self.bundle),
+            "hashes": self.hashes,
+        }
+
+
+def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = False, command: str = "") -> Outcome:
+    """Run a recipe; what an earlier run in this home has finished is not done again."""
+    require("train", "distil a student")
+    check_place(recipe.out)
+    started = time.monotonic()
+    cache = StageCache(home, tell, fresh)
+    with cache.locked():
+        material = _read(recipe, cache, tell)
+        stages, rungs = _open_classroom(recipe, material, cache, started, tell)
+        assistant = stages.assistant() if stages.encoder else None
+        ladder = _climb(stages, rungs, assistant, recipe, tell)
+        choice = choose(ladder, recipe.terms)
+        tell(Note(f"Chosen: {choice.name}, {choice.reason}."))
+        chosen = next(rung for rung in ladder if rung.record.name == choice.name)
+        said, certificate = _certify(recipe, material, chosen)
+        manifest = _manifest(recipe, material, chosen, certificate)
+        facts = Facts(recipe, material, stages.room.hardware, time.monotonic() - started, command)
+        record = keep_record(facts, manifest, certificate, ladder, said)
+        write_bundle(recipe.out, chosen.candidate.served_files, record)
+    return Outcome(record, choice, recipe.out, _hashes(recipe.out))
+
+
+def _read(recipe: DistillRecipe, cache: StageCache, tell: Listener) -> Material:
+    material = gather(recipe, cache.folder.parent / "bad-rows.jsonl")
+    for line in describe(material.traffic.prompt, material.traffic.answer):
+        tell(Note(line))
+    for part, name in ((material.lessons.selection, "selection"), (material.test, "test")):
+        if not len(part):
+            raise TrafficError(f"No row is left for the {name} part. Give more different rows.")
+    counts = ", ".join(f"{name} {rows:,}" for name, rows in material.split.report.rows.items() if rows)
+    tell(Note(f"Rows: {counts}."))
+    if material.traffic.counts.bad:
+        aside = cache.folder.parent / "bad-rows.jsonl"
+        tell(Note(f"{material.traffic.counts.bad:,} bad rows are kept aside in {aside}.", warning=True))
+    return material
+
+
+def _open_classroom(
+    recipe: DistillRecipe, material: Material, cache: StageCache, started: float, tell: Listener
+) -> tuple[Stages, tuple[Rung, ...]]:
+    encoder, note = choose_encoder(recipe.encoder)
+    if note:
+        tell(Note(note, warning=True))
+    rungs = find_rungs(recipe, encoder)
+    room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware())
+    deadline = started + 60 * recipe.max_minutes if recipe.max_minutes else math.inf
+    return Stages(cache, room, fingerprint(encoder) if encoder else None, deadline), rungs
+
+
+def _climb(
+    stages: Stages, rungs: tuple[Rung, ...], assistant: Artifact | None, recipe: DistillRecipe, tell: Listener
+) -> list[Measured]:
+    """Every rung trained, exported and measured, cheapest first; dearer ones are left out when time is up."""
+    ladder: list[Measured] = []
+    for rung in rungs:
+        if ladder and time.monotonic() > stages.deadline:
+            tell(Note(f"Time is up: {rung.name} and what is dearer was left out.", warning=True))
+            break
+        candidate = stages.candidate(rung, assistant)
+        pace = stages.pace(candidate)
+        lessons = stages.lessons
+        ladder.append(measure(candidate, pace, lessons.selection, lessons.sizes, recipe.terms))
+    return ladder
+
+
+def _certify(recipe: DistillRecipe, material: Material, chosen: Measured) -> tuple[Said, Certificate]:
+    """What the chosen student says of the sealed part, looked at for the first time, and what that proves."""
+    sizes, student = material.lessons.sizes, chosen.candidate.open(threads=0)
+
+    def answers(part: Part) -> Said:
+        return answer_part(student.logits_of_many(part.texts, sum(sizes)), sizes, chosen.candidate.temperatures)
+
+    said = answers(material.test)
+    certificate = certify(
+        sealed=judge(said, material.test),
+        calibration=judge(answers(material.calibration), material.calibration),
+        selection=chosen.answers,
+        terms=recipe.terms,
+        provenance=provenance(recipe, material, chosen),
+    )
+    return said, certificate
+
+
+def _manifest(recipe: DistillRecipe, material: Material, chosen: Measured, certificate: Certificate) -> Manifest:
+    candidate = chosen.candidate
+    return Manifest(
+        name=recipe.student_name,
+        student=candidate.rung.name,
+        teacher=material.traffic.teacher,
+        prompt=material.traffic.prompt,
+        answer=material.traffic.answer,
+        featurizer=candidate.featurizer,
+        temperatures=candidate.temperatures,
+        threshold=certificate.cascade.threshold,
+        files=student_files(candidate.served_files),
+        run=certificate.provenance,
+    )
+
+
+def _hashes(bundle: Path) -> dict[str, str]:
+    """What two runs with one seed have in common: the student, the manifest and the certificate."""
+    files = [*sorted((bundle / "student").iterdir()), bundle / "stillhouse.json", bundle / "certificate.json"]
+    hashes = {file.relative_to(bundle).as_posix(): hash_file(file) for file in files}
+    return hashes | {"all": hash_json(hashes)}

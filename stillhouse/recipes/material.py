@@ -1,0 +1,84 @@
+"""The rows of a run, read, grouped and split: what may be learnt from, and what only measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stillhouse.data.curate import duplicate_groups
+from stillhouse.data.split import Split, split
+from stillhouse.data.traffic import Traffic, load_traffic
+from stillhouse.recipes.recipe import DistillRecipe
+from stillhouse.training.lessons import Lessons, Part
+
+__all__ = ["Material", "gather"]
+
+MOST_LESSONS = 200_000
+"""More rows than this teach a small student nothing new that is worth the hours."""
+MOST_MEASURED = 20_000
+"""Rows measured of each part: enough for intervals of a few tenths of a percent."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A run's data: what may be learnt from, and the two parts that only the certificate sees."""
+
+    traffic: Traffic
+    holdout: Traffic | None
+    split: Split
+    lessons: Lessons
+    calibration: Part
+    test: Part
+
+
+def gather(recipe: DistillRecipe, aside: Path) -> Material:
+    """Read the traffic, find duplicates and split; bad rows go `aside` when they are to be skipped."""
+    traffic = load_traffic(
+        recipe.traffic,
+        skip_bad_rows=recipe.skip_bad_rows,
+        keep_aside=aside,
+        labels=recipe.overrule.labels,
+        fields=recipe.overrule.fields,
+    )
+    holdout = None
+    if recipe.holdout is not None:
+        holdout = load_traffic(
+            [recipe.holdout],
+            skip_bad_rows=recipe.skip_bad_rows,
+            keep_aside=aside.with_name("holdout-" + aside.name),
+            forms=(traffic.prompt, traffic.answer),
+        )
+    texts, conversations = traffic.texts, traffic.conversations
+    if holdout is not None:
+        texts, conversations = texts + holdout.texts, conversations + holdout.conversations
+    parts = split(traffic, duplicate_groups(texts, conversations), holdout=holdout, seed=recipe.seed)
+    rows = np.concatenate([_some(parts.train, MOST_LESSONS, recipe.seed), parts.unlabelled[:MOST_LESSONS]])
+    lessons = Lessons(
+        train=_part(traffic, rows),
+        selection=_part(traffic, _some(parts.selection, MOST_MEASURED, recipe.seed)),
+        sizes=tuple(len(field.labels) for field in traffic.answer.fields),
+        soft={at: traffic.soft[row] for at, row in enumerate(rows.tolist()) if row in traffic.soft},
+    )
+    calibration = _part(traffic, _some(parts.calibration, MOST_MEASURED, recipe.seed))
+    test = _part(holdout or traffic, _some(parts.test, MOST_MEASURED, recipe.seed))
+    return Material(traffic, holdout, parts, lessons, calibration, test)
+
+
+def _part(traffic: Traffic, rows: Sequence[int] | npt.NDArray[np.int64]) -> Part:
+    chosen = np.asarray(rows, dtype=np.int64)
+    return Part(
+        [traffic.texts[row] for row in chosen],
+        traffic.labels[chosen].astype(np.int64),
+        traffic.truths[chosen].astype(np.int64),
+    )
+
+
+def _some(rows: npt.NDArray[np.int64], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """All rows, or `most` of them drawn by seed, in order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))

@@ -1,0 +1,41 @@
+"""Enough to repeat a run: sizes, hashes, seeds and versions, the same for the same inputs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import stillhouse
+from stillhouse.extras import version
+from stillhouse.recipes.material import Material
+from stillhouse.recipes.measure import Measured
+from stillhouse.recipes.recipe import DistillRecipe
+
+__all__ = ["provenance", "versions"]
+
+_PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Of Stillhouse and of the packages that decide a student's weights and answers."""
+    found = {package: version(package) for package in _PACKAGES}
+    return {"stillhouse": stillhouse.__version__} | {name: number for name, number in found.items() if number}
+
+
+def provenance(recipe: DistillRecipe, material: Material, chosen: Measured) -> dict[str, Any]:
+    """What the certificate and the manifest say of their own making; holds no time, path or machine."""
+    return {
+        "traffic_sha256": material.traffic.source_hash,
+        "holdout_sha256": material.holdout.source_hash if material.holdout else None,
+        "lessons_sha256": material.lessons.hash,
+        "calibration_sha256": material.calibration.hash,
+        "test_sha256": material.test.hash,
+        "student_sha256": chosen.candidate.artifact.hash,
+        "splits": material.split.report.rows,
+        "terms": asdict(recipe.terms),
+        "seed": recipe.seed,
+        "encoder": recipe.encoder,
+        "precision": chosen.candidate.precision,
+        "parity": asdict(chosen.candidate.parity),
+        "versions": versions(),
+    }

@@ -1,0 +1,36 @@
+"""The certificate of a bundle repeated on new traffic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stillhouse.bundle.certificate import Certificate
+from stillhouse.data.traffic import load_traffic
+from stillhouse.evaluation.answers import Answers, Terms
+from stillhouse.evaluation.certificate import recertify
+from stillhouse.evaluation.fidelity import agrees
+from stillhouse.inference.onnx_classifier import OnnxClassifier
+
+__all__ = ["certify_bundle"]
+
+
+def certify_bundle(bundle: Path, files: tuple[Path, ...], terms: Terms, *, skip_bad_rows: bool = False) -> Certificate:
+    """What new answered calls say of a bundle's student and its threshold; needs no torch."""
+    classifier = OnnxClassifier.open(bundle, threads=0)
+    manifest = classifier.manifest
+    traffic = load_traffic(files, skip_bad_rows=skip_bad_rows, forms=(manifest.prompt, manifest.answer))
+    answered = np.flatnonzero((traffic.labels >= 0).all(axis=1))
+    fields = classifier.predict_many([traffic.texts[row] for row in answered])
+    predicted = np.stack([part.argmax(axis=1) for part in fields], axis=1)
+    confidence = np.prod([part.max(axis=1) for part in fields], axis=0)
+    labels, truths = traffic.labels[answered], traffic.truths[answered]
+    known = (truths >= 0).all(axis=1)
+    answers = Answers(agrees(predicted, labels), confidence)
+    if known.any():
+        answers = Answers(
+            answers.correct, confidence, agrees(predicted[known], truths[known]), agrees(labels[known], truths[known])
+        )
+    provenance = {"traffic_sha256": traffic.source_hash, "student": manifest.files, "rows": len(answered)}
+    return recertify(answers, manifest.threshold, terms, provenance)

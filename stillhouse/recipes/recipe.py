@@ -1,0 +1,64 @@
+"""DistillRecipe: everything that decides what a distil run does, frozen, typed and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stillhouse.errors import UsageError
+from stillhouse.evaluation.answers import Terms
+from stillhouse.students.ladder import AUTO
+
+__all__ = ["DistillRecipe", "Overrule", "Prices"]
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What the teacher costs, in US dollars per million tokens."""
+
+    input: float = 2.50
+    output: float = 10.00
+
+
+@dataclass(frozen=True)
+class Overrule:
+    """What the user knows better than the traffic tells."""
+
+    labels: tuple[str, ...] = ()
+    """The label set of plain answers; other answers make bad rows."""
+    fields: tuple[str, ...] = ()
+    """The keys of JSON answers to learn; other keys are dropped from the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillRecipe:
+    """From recorded traffic to a certified student."""
+
+    traffic: tuple[Path, ...]
+    out: Path
+    holdout: Path | None = None
+    """Answered rows that replace the sealed part."""
+    terms: Terms = field(default_factory=Terms)
+    students: tuple[str, ...] = (AUTO,)
+    encoder: str = "auto"
+    """`minilm`, a Transformers folder or hub id, `none`; `auto` is minilm where it is installed."""
+    max_minutes: float | None = None
+    seed: int = 0
+    skip_bad_rows: bool = False
+    overrule: Overrule = field(default_factory=Overrule)
+    name: str | None = None
+    """What the student is called when served; by default the name of the bundle's folder."""
+    prices: Prices = field(default_factory=Prices)
+
+    def __post_init__(self) -> None:
+        if not self.traffic:
+            raise UsageError("Name at least one file of recorded calls: stillhouse distill calls.jsonl --out student")
+        if self.max_minutes is not None and self.max_minutes <= 0:
+            raise UsageError(f"--max-minutes must be above 0; it is {self.max_minutes}.")
+        if self.seed < 0:
+            raise UsageError(f"--seed must be 0 or more; it is {self.seed}.")
+
+    @property
+    def student_name(self) -> str:
+        """The name under which the student is served."""
+        return self.name or self.out.resolve().name

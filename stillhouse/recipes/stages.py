@@ -1,0 +1,203 @@
+"""The stages of a distil run: one function each, from artifacts to an artifact."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from stillhouse.bundle.manifest import Featurizer
+from stillhouse.compression.quantize import quantize_int8
+from stillhouse.errors import ExportMismatch
+from stillhouse.evaluation.calibration import fit_temperature
+from stillhouse.evaluation.efficiency import Pace, measure_pace
+from stillhouse.export.onnx import export_onnx
+from stillhouse.export.verify import Parity, compare
+from stillhouse.inference.onnx_student import OnnxStudent, softmax
+from stillhouse.models.cost import parameters
+from stillhouse.recipes.cache import Artifact, StageCache
+from stillhouse.students.ladder import Rung
+from stillhouse.tasks.classification import split_fields
+from stillhouse.training.classroom import Classroom, Taught
+from stillhouse.training.events import Progress
+from stillhouse.training.lessons import Floats, Lessons, Part
+from stillhouse.training.loop import Schedule, Watch
+
+__all__ = ["Candidate", "Stages"]
+
+VERSION = 1
+"""Raised when a stage would make something else of the same inputs."""
+TOLERATED = {"int8": 0.015, "float32": 0.001}
+"""Share of selection rows whose answer an export may change; beyond it the next precision is tried."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rung as it will be served."""
+
+    rung: Rung
+    artifact: Artifact
+    featurizer: Featurizer
+    temperatures: tuple[float, ...]
+    precision: str
+    parity: Parity
+    parameters: int
+
+    @property
+    def served_files(self) -> list[Path]:
+        """The files that serving needs."""
+        return [path for name in ("model.onnx", "tokenizer.json") if (path := self.artifact.path / name).is_file()]
+
+    def open(self, threads: int) -> OnnxStudent:
+        """The exported student, on so many threads (0: one per core)."""
+        return OnnxStudent.open(self.artifact.path, self.featurizer, threads)
+
+
+@final
+class Stages:
+    """The stages of one run, over one cache. `encoder` is the hash of the pretrained encoder, if there is one."""
+
+    def __init__(self, cache: StageCache, room: Classroom, encoder: str | None, deadline: float = math.inf) -> None:
+        self.cache, self.room, self.encoder, self.deadline = cache, room, encoder, deadline
+
+    @property
+    def lessons(self) -> Lessons:
+        return self.room.lessons
+
+    def assistant(self) -> Artifact:
+        """The whole encoder fine-tuned on the recorded answers, and its soft answers to every lesson."""
+
+        def make(folder: Path) -> str:
+            taught = self.room.assistant()
+            score = self._teach("assistant", taught, self._schedule(60_000, 4, 12), folder)
+            self.room.save(taught, folder)
+            np.save(folder / "teacher.npy", self.room.teacher_logits(taught))
+            return f"agrees on {score:.1%} of selection rows"
+
+        return self.cache.stage("assistant", "Assistant teacher: the whole encoder", self._inputs(), make)
+
+    def candidate(self, rung: Rung, assistant: Artifact | None) -> Candidate:
+        """A rung trained, exported, quantised, checked and calibrated."""
+
+        def make(folder: Path) -> str:
+            taught, score = self._taught(rung, assistant, folder)
+            precision, parity = self._export(taught, folder)
+            record = {
+                "featurizer": asdict(taught.featurizer),
+                "precision": precision,
+                "parity": asdict(parity),
+                "parameters": parameters(taught.student),
+                "temperatures": self._temperatures(folder, taught.featurizer),
+            }
+            (folder / "rung.json").write_text(json.dumps(record, indent=1))
+            return f"{score:.1%} on selection rows; {precision} repeats {parity.agreement:.1%} of its answers"
+
+        inputs = self._inputs() | {"rung": rung.name, "assistant": assistant.hash if assistant else None}
+        artifact = self.cache.stage(rung.name, f"Student {rung.name}", inputs, make)
+        record = json.loads((artifact.path / "rung.json").read_text())
+        return Candidate(
+            rung,
+            artifact,
+            Featurizer(**record["featurizer"]),
+            tuple(record["temperatures"]),
+            record["precision"],
+            Parity(**record["parity"]),
+            record["parameters"],
+        )
+
+    def pace(self, candidate: Candidate) -> Pace:
+        """How fast a candidate is on this machine, by selection texts."""
+
+        def make(folder: Path) -> str:
+            pace = measure_pace(lambda threads: candidate.open(threads).logits, self.lessons.selection.texts)
+            (folder / "pace.json").write_text(json.dumps(asdict(pace)))
+            return f"p50 {pace.latency_ms_p50:.2f} ms, {pace.throughput_per_s:,.0f} answers a second"
+
+        inputs = {"version": VERSION, "student": candidate.artifact.hash, "machine": platform.node()}
+        name = f"pace-{candidate.rung.name}"
+        artifact = self.cache.stage(name, f"Timing {candidate.rung.name}", inputs, make)
+        return Pace(**json.loads((artifact.path / "pace.json").read_text()))
+
+    def _inputs(self) -> dict[str, Any]:
+        hardware = self.room.hardware
+        return {
+            "version": VERSION,
+            "lessons": self.lessons.hash,
+            "encoder": self.encoder,
+            "seed": self.room.seed,
+            "numbers": [hardware.device, hardware.precision, hardware.threads],
+        }
+
+    def _taught(self, rung: Rung, assistant: Artifact | None, folder: Path) -> tuple[Taught, float]:
+        """A rung's student, trained; the whole encoder is the assistant itself."""
+        teacher = None if assistant is None else np.load(assistant.path / "teacher.npy")
+        guide = None
+        if rung.family == "encoder":
+            assert assistant is not None
+            guide = self.room.restore(self.room.assistant(), assistant.path)
+            if rung.layers == self.room.encoder_layers:
+                return guide, self.room.score(guide, self.lessons.selection)
+        taught = self.room.rung(rung, guide)
+        most = {"words": (150_000, 5, 30), "static": (200_000, 8, 40), "encoder": (120_000, 6, 25)}[rung.family]
+        return taught, self._teach(rung.name, taught, self._schedule(*most), folder, teacher)
+
+    def _schedule(self, samples: int, least: int, most: int) -> Schedule:
+        """As many epochs as show about `samples` rows, within bounds."""
+        epochs = min(most, max(least, round(samples / max(1, len(self.lessons.train)))))
+        return Schedule(epochs=epochs, precision=self.room.hardware.precision, seed=self.room.seed)
+
+    def _teach(
+        self, stage: str, taught: Taught, schedule: Schedule, folder: Path, teacher: Floats | None = None
+    ) -> float:
+        selection = self.lessons.selection
+        watch = Watch(
+            score=lambda _: self.room.score(taught, selection),
+            tell=lambda done, total, note: self.cache.tell(Progress(stage, done, total, note)),
+            checkpoint=folder / ".checkpoint",
+            deadline=self.deadline,
+        )
+        self.room.teach(taught, schedule, watch, teacher)
+        return self.room.score(taught, selection)
+
+    def _export(self, taught: Taught, folder: Path) -> tuple[str, Parity]:
+        """The smallest precision that still answers as the trained student does, in `model.onnx`."""
+        if taught.tokenizer is not None:
+            taught.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        whole, model = folder / ".float32", folder / "model.onnx"
+        export_onnx(taught.student, whole)
+        before = self._probabilities(self.room.logits(taught, self._sample(), precision="no"))
+        makers: dict[str, Callable[[], object]] = {
+            "int8": lambda: quantize_int8(whole, model),
+            "float32": lambda: whole.replace(model),
+        }
+        parity = Parity(0.0, 1.0, 0)
+        for precision, make in makers.items():
+            make()
+            student = OnnxStudent.open(folder, taught.featurizer, threads=0)
+            after = self._probabilities(student.logits_of_many(self._sample(), sum(self.lessons.sizes)))
+            parity = compare(before, after)
+            if 1 - parity.agreement <= TOLERATED[precision]:
+                return precision, parity
+        raise ExportMismatch(
+            f"The exported student gives another answer than the trained one on {1 - parity.agreement:.1%} of "
+            f"{parity.rows} rows; at most {TOLERATED['float32']:.1%} is tolerated. Try another --student or --encoder."
+        )
+
+    def _temperatures(self, folder: Path, featurizer: Featurizer) -> list[float]:
+        """What makes the exported student's confidence true on the selection rows, field by field."""
+        selection: Part = self.lessons.selection
+        logits = OnnxStudent.open(folder, featurizer, 0).logits_of_many(selection.texts, sum(self.lessons.sizes))
+        fields = split_fields(logits, self.lessons.sizes)
+        return [fit_temperature(part, selection.labels[:, at]) for at, part in enumerate(fields)]
+
+    def _sample(self) -> list[str]:
+        return self.lessons.selection.texts[:2_000]
+
+    def _probabilities(self, logits: Floats) -> list[Floats]:
+        return [softmax(part) for part in split_fields(logits, self.lessons.sizes)]

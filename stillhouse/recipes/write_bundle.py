@@ -1,0 +1,62 @@
+"""A bundle folder written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stillhouse.artifacts import hash_file
+from stillhouse.bundle.manifest import Manifest
+from stillhouse.errors import UsageError
+from stillhouse.reports import model_card, run_report
+from stillhouse.reports.record import RunRecord
+
+__all__ = ["check_place", "student_files", "write_bundle"]
+
+
+def check_place(out: Path) -> None:
+    """Make sure that a bundle can be written to `out`, before any work is done."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file. Name a folder that does not exist yet.")
+    if out.is_dir() and any(out.iterdir()) and not (out / "stillhouse.json").is_file():
+        raise UsageError(f"--out {out} is a folder that holds other things. Name a new one, or an earlier bundle.")
+    parent = out.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not os.access(parent if not out.is_dir() else out.resolve().parent, os.W_OK | os.X_OK):
+        raise UsageError(f"--out {out} cannot be written: {parent} does not permit it. Name another folder.")
+
+
+def student_files(sources: Iterable[Path]) -> dict[str, str]:
+    """Where each of a student's files lies in a bundle, with its hash."""
+    return {f"student/{path.name}": hash_file(path) for path in sources}
+
+
+def write_bundle(out: Path, sources: Iterable[Path], record: RunRecord) -> None:
+    """Write the bundle beside `out` and move it into place; an earlier bundle is replaced."""
+    manifest: Manifest = record.manifest
+    out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    waiting, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
+    for leftover in (waiting, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    (waiting / "student").mkdir(parents=True)
+    for source in sources:
+        shutil.copyfile(source, waiting / "student" / source.name)
+    _write_json(waiting / "stillhouse.json", manifest.to_json())
+    _write_json(waiting / "certificate.json", record.certificate.to_json())
+    _write_json(waiting / "record.json", record.to_json())
+    (waiting / "report.html").write_text(run_report.render(record), encoding="utf-8")
+    (waiting / "README.md").write_text(model_card.render(record), encoding="utf-8")
+    if out.exists():
+        out.rename(old)
+    waiting.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""What happened, for people: the report, the model card and the text of `inspect`."""

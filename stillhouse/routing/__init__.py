@@ -1,0 +1,1 @@
+"""Student or teacher, per call."""

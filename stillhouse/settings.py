@@ -1,0 +1,33 @@
+"""The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stillhouse.errors import UsageError
+
+__all__ = ["debug", "home", "secret"]
+
+
+def home(chosen: Path | None = None) -> Path:
+    """The folder that holds everything: `--home`, else `STILLHOUSE_HOME`, else `.stillhouse` here."""
+    if chosen is not None:
+        return chosen
+    return Path(os.environ.get("STILLHOUSE_HOME") or ".stillhouse")
+
+
+def secret(variable: str) -> str:
+    """The value of an environment variable that holds a key; never logged."""
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise UsageError(
+            f"The environment variable {variable} is empty or not set. "
+            f"Set it to the teacher's API key: export {variable}=..."
+        )
+    return value
+
+
+def debug() -> bool:
+    """Whether `STILLHOUSE_DEBUG` asks for tracebacks instead of messages."""
+    return os.environ.get("STILLHOUSE_DEBUG", "") not in {"", "0"}

@@ -1,0 +1,108 @@
+"""Trim a vocabulary to what the traffic uses, plus the pieces any other text falls back to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from stillhouse.models.layers import token_embedding
+
+__all__ = ["keep_tokens", "trim"]
+
+_MARKS = ("##", "\u2581", "\u0120", "</w>")
+"""What tokenizers put around a piece: WordPiece, SentencePiece, byte-level and classic BPE."""
+
+
+def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[Tokenizer, list[int]]:
+    """A tokenizer with fewer tokens, and the old id of each of its tokens in order.
+
+    Kept are the tokens that `texts` use, special and added tokens, single characters (so that any text still
+    reads as pieces), the first `common` ids (vocabularies are commonly sorted by use), and whatever merges need to
+    build these. Texts that only use kept tokens read exactly as before. Unknown kinds of model are left whole.
+    """
+    spec: dict[str, Any] = json.loads(tokenizer.to_str())
+    kind = spec["model"].get("type") or "WordPiece"
+    old = tokenizer.get_vocab(with_added_tokens=True)
+    if kind not in ("WordPiece", "BPE", "Unigram"):
+        return tokenizer, list(range(max(old.values()) + 1))
+    used = {token for text in texts for token in tokenizer.encode(text).tokens}
+    used.update(token for token, index in old.items() if index < common)
+    used.update(token["content"] for token in spec["added_tokens"])
+    used.update(token for token in old if len(_bare(token)) <= 1)
+    unknown = spec["model"].get("unk_token")
+    if unknown:
+        used.add(unknown)
+    if kind == "BPE":
+        used |= _needed_by_merges(spec["model"]["merges"], used)
+    kept = sorted((index for token, index in old.items() if token in used))
+    new = {index: position for position, index in enumerate(kept)}
+    _renumber(spec, kind, used, new)
+    return Tokenizer.from_str(json.dumps(spec, ensure_ascii=False)), kept
+
+
+def keep_tokens(encoder: nn.Module, kept: list[int]) -> None:
+    """Cut an encoder's token embedding to the rows `kept`, in place."""
+    table = token_embedding(encoder)
+    weight = table.weight.detach()[torch.tensor(kept)].clone()
+    padding = kept.index(table.padding_idx) if table.padding_idx in kept else None
+    encoder.set_input_embeddings(nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=padding))  # pyright: ignore[reportCallIssue]
+    encoder.config.vocab_size = len(kept)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+
+
+def _bare(token: str) -> str:
+    for mark in _MARKS:
+        token = token.removeprefix(mark).removesuffix(mark)
+    return token
+
+
+def _pair(merge: str | list[str]) -> tuple[str, str]:
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
+
+
+def _needed_by_merges(merges: list[str | list[str]], used: set[str]) -> set[str]:
+    """Every token on the way to a used one: the parts it is merged from, and theirs."""
+    parts = {left + right: (left, right) for left, right in map(_pair, merges)}
+    needed: set[str] = set()
+    waiting = list(used)
+    while waiting:
+        for part in parts.get(waiting.pop(), ()):
+            if part not in needed:
+                needed.add(part)
+                waiting.append(part)
+    return needed
+
+
+def _renumber(spec: dict[str, Any], kind: str, used: set[str], new: dict[int, int]) -> None:
+    model = spec["model"]
+    if kind == "Unigram":
+        model["vocab"] = [entry for index, entry in enumerate(model["vocab"]) if index in new]
+        if model.get("unk_id") is not None:
+            model["unk_id"] = new[model["unk_id"]]
+    else:
+        model["vocab"] = {token: new[index] for token, index in model["vocab"].items() if index in new}
+    if kind == "BPE":
+        model["merges"] = [
+            merge
+            for merge in model["merges"]
+            if (pair := _pair(merge))[0] in used and pair[1] in used and "".join(pair) in used
+        ]
+    for token in spec["added_tokens"]:
+        token["id"] = new[token["id"]]
+    _renumber_special(spec.get("post_processor") or {}, new)
+
+
+def _renumber_special(part: dict[str, Any], new: dict[int, int]) -> None:
+    """Special tokens' ids inside post-processors, which may nest."""
+    for inner in part.get("processors", ()):
+        _renumber_special(inner, new)
+    for token in part.get("special_tokens", {}).values() if isinstance(part.get("special_tokens"), dict) else ():
+        token["ids"] = [new[index] for index in token["ids"]]
+    for end in ("sep", "cls"):
+        if isinstance(part.get(end), list):
+            part[end] = [part[end][0], new[part[end][1]]]

@@ -1,0 +1,1 @@
+"""How samples become tensors and which metrics speak."""

@@ -1,0 +1,1 @@
+"""Who answers: the large models that students learn from and fall back on."""

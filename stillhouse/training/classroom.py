@@ -1,0 +1,189 @@
+"""Where students are built and taught: the assistant teacher, and each rung of the ladder."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+from stillhouse.bundle.manifest import Featurizer
+from stillhouse.models.devices import Hardware
+from stillhouse.models.layers import blocks, keep_positions
+from stillhouse.models.load import Encoder, load_encoder
+from stillhouse.models.tokenizers import NgramReader, Reader, TokenizerReader
+from stillhouse.objectives.objective import Objective
+from stillhouse.objectives.response import CrossEntropy, ForwardKL
+from stillhouse.students.encoder import EncoderStudent
+from stillhouse.students.ladder import Rung
+from stillhouse.students.shrink import shrink
+from stillhouse.students.static import StaticStudent, static_vectors
+from stillhouse.students.student import Student
+from stillhouse.students.vocabulary import keep_tokens, trim
+from stillhouse.students.words import WordsStudent
+from stillhouse.tasks.classification import Classification, to_positions
+from stillhouse.training.lessons import Floats, Lessons, Part
+from stillhouse.training.loop import Lesson, Schedule, Watch, train
+from stillhouse.training.offline import Offline
+
+__all__ = ["Classroom", "Taught"]
+
+BUCKETS, GRAMS = 2**15, 1024
+STATIC_WIDTH = 256
+TEMPERATURE = 2.0
+MEASURED = 2_000
+"""Selection rows scored while training; all of them are scored afterwards."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A student and what reads text for it."""
+
+    student: Student
+    reader: Reader
+    featurizer: Featurizer
+    tokenizer: Tokenizer | None
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The encoder fitted to this traffic: vocabulary trimmed, positions cut."""
+
+    encoder: Encoder
+    max_tokens: int
+
+
+@final
+class Classroom:
+    """One run's lessons and hardware; every method is a function of these and its arguments."""
+
+    def __init__(self, lessons: Lessons, encoder: str | None, seed: int, hardware: Hardware) -> None:
+        self.lessons, self.encoder_name, self.seed, self.hardware = lessons, encoder, seed, hardware
+        torch.set_num_threads(hardware.threads)
+
+    @cached_property
+    def pretrained(self) -> Pretrained:
+        """The encoder with its vocabulary trimmed to the lessons; made anew in each process, always the same."""
+        assert self.encoder_name is not None
+        encoder = load_encoder(self.encoder_name)
+        tokenizer, kept = trim(encoder.tokenizer, self.lessons.train.texts)
+        tokenizer.no_truncation()
+        limit = min(512, getattr(encoder.config, "max_position_embeddings", 514) - 2)
+        lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(self.lessons.train.texts)]
+        max_tokens = int(np.clip(-(-np.quantile(lengths, 0.998) // 8) * 8, 16, limit))
+        keep_tokens(encoder.model, kept)
+        keep_positions(encoder.model, max_tokens)
+        return Pretrained(replace(encoder, tokenizer=tokenizer), max_tokens)
+
+    @property
+    def encoder_layers(self) -> int:
+        """Blocks of the whole encoder; 0 without one."""
+        return 0 if self.encoder_name is None else len(blocks(self.pretrained.encoder.model))
+
+    def assistant(self) -> Taught:
+        """The whole encoder with a fresh head, not yet taught."""
+        torch.manual_seed(self.seed)
+        student = EncoderStudent(deepcopy(self.pretrained.encoder.model), sum(self.lessons.sizes))
+        return self._reads_tokens(student)
+
+    def rung(self, rung: Rung, assistant: Taught | None) -> Taught:
+        """A candidate, not yet taught; encoders start as the assistant's own layers and head."""
+        torch.manual_seed(self.seed)
+        labels = sum(self.lessons.sizes)
+        if rung.family == "words":
+            featurizer = Featurizer("ngrams", GRAMS, BUCKETS)
+            return Taught(WordsStudent(BUCKETS, labels), NgramReader(BUCKETS, GRAMS), featurizer, None)
+        if rung.family == "static":
+            return self._static(labels)
+        assert assistant is not None
+        assert isinstance(assistant.student, EncoderStudent)
+        student = EncoderStudent(shrink(assistant.student.encoder, rung.layers), labels)
+        student.head_from(assistant.student)
+        return self._reads_tokens(student)
+
+    def teach(self, taught: Taught, schedule: Schedule, watch: Watch, teacher: Floats | None = None) -> None:
+        """Train a student on the lessons: on the teacher's logits `[lessons, all labels]` if given, else on words."""
+        lessons, sizes = self.lessons.train, self.lessons.sizes
+        task = Classification(taught.reader.ids(lessons.texts), lessons.labels, sizes)
+        answered = np.flatnonzero((lessons.labels >= 0).any(axis=1))
+        rows = range(len(lessons)) if teacher is not None else answered.tolist()
+        logits = None if teacher is None else to_positions(torch.from_numpy(teacher), sizes)
+        told = None if logits is None else torch.ones(logits.shape[:2], dtype=torch.bool)
+        source = Offline(task, rows, _batch_size(len(rows)), self.seed, logits, told)
+        objective: Objective = CrossEntropy() if teacher is None else ForwardKL(TEMPERATURE)
+        train(Lesson(taught.student, task, source, objective), schedule, watch)
+
+    def score(self, taught: Taught, part: Part) -> float:
+        """Share of a part's rows on which a student agrees with the teacher in every field, 0..1."""
+        logits = self.logits(taught, part.texts[:MEASURED])
+        picked = to_positions(torch.from_numpy(logits), self.lessons.sizes).argmax(-1).numpy()
+        return float((picked == part.labels[:MEASURED]).all(axis=1).mean()) if len(picked) else 0.0
+
+    def logits(self, taught: Taught, texts: list[str], precision: str = "bf16") -> Floats:
+        """What a student says of texts, `[rows, all labels]`, in the run's number format or `no` for float32."""
+        task = Classification(taught.reader.ids(texts), np.zeros((len(texts), 1), dtype=np.int64), self.lessons.sizes)
+        order = sorted(range(len(texts)), key=task.length)
+        result = np.zeros((len(texts), sum(self.lessons.sizes)), dtype=np.float32)
+        taught.student.eval()
+        fast = precision == "bf16" and self.hardware.precision == "bf16"
+        with torch.no_grad(), torch.autocast(self.hardware.device, dtype=torch.bfloat16, enabled=fast):
+            for start in range(0, len(order), 256):
+                rows = order[start : start + 256]
+                batch = task.batch(rows)
+                result[rows] = taught.student(batch.input_ids, batch.attention_mask).float().numpy()
+        return result
+
+    def teacher_logits(self, assistant: Taught) -> Floats:
+        """The assistant's answer to every lesson, mixed half and half with the teacher's own where it told them."""
+        logits = self.logits(assistant, self.lessons.train.texts)
+        ends = np.cumsum(self.lessons.sizes)
+        for row, fields in self.lessons.soft.items():
+            for end, recorded in zip(ends, fields, strict=True):
+                part = slice(end - len(recorded), end)
+                own = torch.softmax(torch.from_numpy(logits[row, part]), -1).numpy()
+                logits[row, part] = np.log(0.5 * own + 0.5 * recorded + 1e-6)
+        return logits
+
+    def save(self, taught: Taught, folder: Path) -> None:
+        """Keep a student's weights."""
+        save_file(taught.student.state_dict(), folder / "weights.safetensors")
+
+    def restore(self, taught: Taught, folder: Path) -> Taught:
+        """Give a student the weights that `save` kept."""
+        taught.student.load_state_dict(load_file(folder / "weights.safetensors"))
+        taught.student.eval()
+        return taught
+
+    def _reads_tokens(self, student: Student) -> Taught:
+        tokenizer = Tokenizer.from_str(self.pretrained.encoder.tokenizer.to_str())
+        length = self.pretrained.max_tokens
+        return Taught(student, TokenizerReader(tokenizer, length), Featurizer("tokenizer", length), tokenizer)
+
+    def _static(self, labels: int) -> Taught:
+        if self.encoder_name is not None:
+            vectors = static_vectors(self.pretrained.encoder.model.eval(), STATIC_WIDTH)
+            return self._reads_tokens(StaticStudent(vectors, labels))
+        tokenizer = _new_tokenizer(self.lessons.train.texts)
+        vectors = torch.randn(tokenizer.get_vocab_size(), STATIC_WIDTH) / STATIC_WIDTH**0.5
+        student = StaticStudent(vectors, labels)
+        return Taught(student, TokenizerReader(tokenizer, 512), Featurizer("tokenizer", 512), tokenizer)
+
+
+def _new_tokenizer(texts: list[str]) -> Tokenizer:
+    """A WordPiece tokenizer learnt from the lessons, for those who have no encoder."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=8_000, special_tokens=["[PAD]", "[UNK]"], show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _batch_size(rows: int) -> int:
+    return 64 if rows >= 4_000 else 32 if rows >= 500 else 16

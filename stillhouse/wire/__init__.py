@@ -1,0 +1,1 @@
+"""The OpenAI JSON, both directions: requests read into our words, our words written as responses."""

@@ -1,0 +1,132 @@
+"""`stillhouse serve` as a process: it says where it listens, answers, and ends cleanly or with one clear message."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stillhouse.cli.main import run
+from stillhouse.cli.serve import Address, listen
+from stillhouse.errors import StillhouseError, UsageError
+from tests.gateway.bundles import make_bundle
+from tests.gateway.serving import prompt
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("served") / "bundle")
+
+
+@contextmanager
+def serving(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "stillhouse", "serve", *map(str, arguments)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_tells_where_it_listens_answers_and_ends_well(bundle, number):
+    with serving("--model", bundle, "--port", 0, "--json") as process:
+        told = json.loads(process.stdout.readline())
+        assert told["models"] == ["desk/triage"]
+        body = json.dumps({"model": "desk/triage", "messages": prompt("refund now")}).encode()
+        with urllib.request.urlopen(urllib.request.Request(f"{told['base_url']}/chat/completions", body)) as response:
+            answer = json.loads(response.read())
+        assert answer["choices"][0]["message"]["content"] == '{"intent": "refund", "priority": "high"}'
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=20)
+        assert (process.returncode, output, errors) == (0, "", "")
+
+
+def test_people_are_told_how_to_call_it(bundle):
+    with serving("--model", bundle, "--port", 0) as process:
+        lines = []
+        while "create(" not in "".join(lines):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 0
+    text = "".join(lines)
+    assert "http://127.0.0.1:" in text
+    assert "desk/triage: words, learnt from large-model, sure from 0.8" in text
+    assert "no teacher" in text
+    assert "from openai import OpenAI" in text
+
+
+@pytest.fixture
+def refused(bundle, capsys):
+    """Runs the verb with wrong options; gives its exit code and the one message."""
+
+    def attempt(*arguments: str) -> tuple[int, str]:
+        code = run(["serve", "--port", "0", *arguments])
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "Traceback" not in captured.err
+        return code, " ".join(captured.err.split())
+
+    return attempt
+
+
+def test_what_is_wrong_is_said_at_once(bundle, refused, tmp_path, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    same = ("--model", str(bundle))
+    teacher = ("--teacher", "http://127.0.0.1:9")
+    wrong = [
+        ((), 2, "--model"),
+        (("--model", str(tmp_path)), 1, "stillhouse.json"),
+        ((*same, *same), 2, "desk/triage"),
+        ((*same, *teacher), 2, "--teacher-model"),
+        ((*same, "--teacher-model", "x"), 2, "--teacher"),
+        ((*same, "--teacher", "nowhere", "--teacher-model", "x"), 2, "nowhere"),
+        ((*same, *teacher, "--teacher-model", "x", "--teacher-key-env", "NO_SUCH_KEY"), 2, "NO_SUCH_KEY"),
+        ((*same, "--port", "70000"), 2, "port"),
+        ((*same, "--host", "192.0.2.1"), 1, "192.0.2.1"),
+    ]
+    for arguments, code, words in wrong:
+        seen, message = refused(*arguments)
+        assert (seen, words in message) == (code, True), (arguments, message)
+
+
+def test_an_altered_bundle_is_not_served(tmp_path, refused):
+    broken = make_bundle(tmp_path / "bundle")
+    with (broken / "student" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    assert refused("--model", str(broken))[0] == 1
+
+
+def test_a_port_that_is_taken_is_named():
+    with listen("127.0.0.1", 0) as door, pytest.raises(StillhouseError, match=r"--port"):
+        listen("127.0.0.1", door.getsockname()[1])
+
+
+def test_a_host_that_is_none_is_named(monkeypatch):
+    def unknown(*_, **__):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(UsageError, match="--host nowhere"):
+        listen("nowhere", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:8"), ("0.0.0.0", "http://127.0.0.1:8"), ("::1", "http://[::1]:8")],
+)
+def test_the_address_is_one_that_can_be_called(host, url):
+    assert str(Address(host, 8)) == url

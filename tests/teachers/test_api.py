@@ -1,0 +1,156 @@
+"""A teacher behind a real HTTP server, in all moods."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stillhouse.chat import ChatCall, Message, Relayed
+from stillhouse.errors import TeacherError, TeacherUnavailable, UsageError
+from stillhouse.teachers.api import TeacherApi, chat_address
+from stillhouse.teachers.asking import Patience
+from tests.gateway.serving import Teacher, served
+
+BODY = {"model": "small", "messages": [{"role": "user", "content": "hé"}], "temperature": 0.3}
+CALL = ChatCall("small", (Message("user", "hé"),), body=json.dumps(BODY).encode())
+STREAM = ChatCall("small", (Message("user", "hé"),), stream=True, body=json.dumps({**BODY, "stream": True}).encode())
+PATIENCE = Patience(total=1.0, connect=0.5, first_wait=0.01)
+
+
+@pytest.fixture
+def teacher() -> Teacher:
+    return Teacher()
+
+
+@pytest.fixture
+def url(teacher) -> Iterator[str]:
+    with served(teacher.app()) as url:
+        yield url
+
+
+async def ask(url: str, call: ChatCall = CALL, key: str | None = None) -> Relayed:
+    async with TeacherApi(url, "large", key, PATIENCE) as api:
+        return await api(call)
+
+
+async def test_the_call_arrives_as_it_was_with_another_model(url, teacher):
+    answer = await ask(url, key="secret")
+    assert isinstance(answer.content, bytes)
+    assert json.loads(answer.content)["choices"][0]["message"]["content"] == "teacher says"
+    assert teacher.asked == [{**BODY, "model": "large"}]
+    assert teacher.keys == ["Bearer secret"]
+    assert str(answer.route) == "teacher"
+
+
+async def test_without_a_key_none_is_sent(url, teacher):
+    await ask(f"{url}/v1/")
+    assert teacher.keys == [None]
+
+
+@pytest.mark.parametrize("mood", ["broken 2", "busy 2"])
+async def test_trouble_that_passes_is_waited_for(url, teacher, mood):
+    teacher.mood = mood
+    assert (await ask(url)).content
+    assert len(teacher.asked) == 3
+
+
+@pytest.mark.parametrize("call", [CALL, STREAM])
+async def test_a_teacher_who_keeps_failing_is_unavailable(url, teacher, call):
+    teacher.mood = "broken"
+    with pytest.raises(TeacherUnavailable, match="500"):
+        await ask(url, call)
+    assert len(teacher.asked) == 3
+
+
+@pytest.mark.parametrize(("mood", "status", "times"), [("strict", 401, 1), ("busy", 429, 3)])
+async def test_a_refusal_keeps_its_status_and_body(url, teacher, mood, status, times):
+    teacher.mood = mood
+    with pytest.raises(TeacherError) as caught:
+        await ask(url)
+    assert not isinstance(caught.value, TeacherUnavailable)
+    assert caught.value.status == status
+    assert json.loads(caught.value.body)["error"]["message"]
+    assert len(teacher.asked) == times
+
+
+@pytest.mark.parametrize("call", [CALL, STREAM])
+async def test_a_slow_teacher_is_given_up_in_time(url, teacher, call):
+    teacher.mood = "slow"
+    started = time.monotonic()
+    with pytest.raises(TeacherUnavailable, match="within 1 s"):
+        await ask(url, call)
+    assert time.monotonic() - started < 2
+    assert len(teacher.asked) == 1
+
+
+async def test_nobody_there():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(TeacherUnavailable, match="could not be reached"):
+        await ask(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("call", [CALL, STREAM])
+async def test_a_web_page_is_no_answer(url, teacher, call):
+    teacher.mood = "page"
+    with pytest.raises(TeacherUnavailable, match="--teacher"):
+        await ask(url, call)
+
+
+async def test_a_stream_comes_as_it_is_sent(url):
+    async with TeacherApi(url, "large", None, PATIENCE) as api:
+        answer = await api(STREAM)
+        assert not isinstance(answer.content, bytes)
+        chunks = [chunk async for chunk in answer.content]
+    assert b"".join(chunks).endswith(b"data: [DONE]\n\n")
+
+
+async def test_a_stream_that_breaks_off_says_so(url, teacher):
+    teacher.mood = "dying"
+    async with TeacherApi(url, "large", None, PATIENCE) as api:
+        answer = await api(STREAM)
+        assert not isinstance(answer.content, bytes)
+        with pytest.raises(TeacherUnavailable, match="broke off"):
+            async for _ in answer.content:
+                pass
+
+
+async def test_a_stream_that_never_ends_is_given_up_in_time(url, teacher):
+    teacher.mood = "endless"
+    async with TeacherApi(url, "large", None, PATIENCE) as api:
+        answer = await api(STREAM)
+        assert not isinstance(answer.content, bytes)
+        with pytest.raises(TeacherUnavailable, match="broke off"):
+            async for _ in answer.content:
+                pass
+    assert teacher.hung_up.wait(2)
+
+
+async def test_a_stream_that_ends_before_the_first_word_can_still_be_replaced(url, teacher):
+    teacher.mood = "silent"
+    with pytest.raises(TeacherUnavailable):
+        await ask(url, STREAM)
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://h:8000", "http://h:8000/v1/chat/completions"),
+        ("http://h:8000/", "http://h:8000/v1/chat/completions"),
+        ("https://h/v1", "https://h/v1/chat/completions"),
+        ("https://h/api/v1/", "https://h/api/v1/chat/completions"),
+        ("https://h/v1/chat/completions", "https://h/v1/chat/completions"),
+    ],
+)
+def test_base_urls_are_understood(url, address):
+    assert chat_address(url) == address
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://h/v1", "http://", ""])
+def test_what_is_no_url_is_refused(url):
+    with pytest.raises(UsageError, match="--teacher"):
+        chat_address(url)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillhouse import settings
+from stillhouse.errors import UsageError
+
+
+def test_home_is_the_option_then_the_environment_then_here(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_HOME", "/from/environment")
+    assert settings.home(Path("/chosen")) == Path("/chosen")
+    assert settings.home() == Path("/from/environment")
+    monkeypatch.setenv("STILLHOUSE_HOME", "")
+    assert settings.home() == Path(".stillhouse")
+
+
+def test_a_secret_is_read_without_the_newline_that_files_leave(monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", "sk-1\n")
+    assert settings.secret("TEACHER_KEY") == "sk-1"
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_secret_is_wrong_use_and_names_the_variable(value, monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", value)
+    with pytest.raises(UsageError, match="export TEACHER_KEY="):
+        settings.secret("TEACHER_KEY")
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("1", True), ("0", False), ("", False)])
+def test_debug_is_asked_for_by_one(value, wanted, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_DEBUG", value)
+    assert settings.debug() is wanted

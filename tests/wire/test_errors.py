@@ -1,0 +1,26 @@
+"""Errors in OpenAI's envelope."""
+
+from __future__ import annotations
+
+import json
+
+from stillhouse.wire.errors import Overloaded, Unsupported, unknown_model, write_error
+
+
+def test_the_envelope_says_whose_fault_it_is():
+    theirs = json.loads(write_error("No", 400, "bad", "messages[0]"))
+    assert theirs == {
+        "error": {"message": "No", "type": "invalid_request_error", "param": "messages[0]", "code": "bad"}
+    }
+    assert json.loads(write_error("Oh", 502))["error"] == {
+        "message": "Oh",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+
+
+def test_known_errors_have_the_codes_clients_expect():
+    assert (unknown_model("x").status, unknown_model("x").code) == (404, "model_not_found")
+    assert (Unsupported("no", "tools").status, Unsupported("no", "tools").code) == (400, "unsupported_feature")
+    assert (Overloaded(9).status, "9 calls" in str(Overloaded(9))) == (503, True)

@@ -1,0 +1,79 @@
+"""The unmodified `openai` clients, new and old, call a served student in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from stillhouse.gateway.app import create_app
+from tests.gateway.serving import Keywords, prompt, served
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD = "2.54.0"
+ANSWER = '{"intent": "other 🙂", "priority": "high"}'
+
+
+@pytest.fixture(scope="module")
+def old_python() -> Path:
+    """An interpreter with the old client, installed once and kept."""
+    folder = ROOT / f".venv-openai-{OLD}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    done = folder / ".installed"
+    if not done.is_file():
+        venv.create(folder, with_pip=True, clear=True)
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"openai=={OLD}"]
+        pip = subprocess.run(command, capture_output=True, text=True, timeout=240)
+        if pip.returncode:
+            pytest.skip(f"openai {OLD} cannot be installed: {pip.stderr.strip().splitlines()[-1]}")
+        done.touch()
+    return python
+
+
+@pytest.fixture(scope="module")
+def url():
+    with served(create_app([Keywords()])) as url:
+        yield url
+
+
+def called_with(python: Path | str, url: str) -> dict:
+    """What a client in another interpreter saw."""
+    script = Path(__file__).with_name("sdk_calls.py")
+    arguments = [f"{url}/v1", "desk/triage", json.dumps(prompt("do it now"))]
+    run = subprocess.run([python, "-I", script, *arguments], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def check(seen: dict) -> None:
+    assert seen["plain"] == seen["streamed"] == seen["assembled"] == ANSWER
+    assert seen["copies"] == [ANSWER] * 3
+    assert seen["asynchronous"] == [ANSWER] * 2
+    assert seen["finish_reason"] == "stop"
+    assert seen["total_tokens"] == seen["stream_usage"] == 3 + 5
+    tokens, logprobs, alternatives = zip(*seen["tokens"], strict=True)
+    assert list(tokens) == seen["assembled_tokens"] == ['{"intent": ', '"other 🙂"', ', "priority": ', '"high"', "}"]
+    assert logprobs == pytest.approx([0, -0.0513, 0, -0.0513, 0], abs=1e-4)
+    assert alternatives == (1, 2, 1, 2, 1)
+    assert seen["models"] == ["desk/triage"]
+    assert seen["model"] == "desk/triage"
+    code, param, request_id = seen["missing"]
+    assert (code, param) == ("model_not_found", "model")
+    assert request_id.startswith("req_")
+
+
+def test_the_newest_client(url):
+    seen = called_with(sys.executable, url)
+    assert int(seen["version"].split(".")[0]) >= 3
+    check(seen)
+
+
+def test_an_old_client(old_python, url):
+    seen = called_with(old_python, url)
+    assert seen["version"] == OLD
+    check(seen)
