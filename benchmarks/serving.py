@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from stillhouse.bundle.manifest import Manifest, read_manifest
@@ -31,13 +31,18 @@ RPS_TARGET = 1_000
 GROWTH_TARGET = 0.05
 """Share by which the server's memory may grow after the first quarter of the calls."""
 LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
-WORDS = ["my", "the", "a", "order", "parcel", "card", "account", "refund", "invoice", "password", "delivery", "kettle", "phone", "was", "is", "not", "has", "been", "never", "still", "again", "please", "help", "why", "when", "where", "how", "can", "you", "I", "we", "it", "arrived", "charged", "twice", "late", "broken", "missing", "changed", "cancelled", "ordered", "returned", "paid", "waiting", "working", "login", "address", "email", "money", "back", "week", "yesterday", "today", "Monday", "number", "support", "two", "three", "weeks", "ago", "already", "told", "nobody", "answers", "want", "need", "new", "old", "wrong", "box", "inside", "warranty", "app", "battery", "plan"]
+WORDS = """
+my the a order parcel card account refund invoice password delivery kettle phone was is not has been never still again
+please help why when where how can you I we it arrived charged twice late broken missing changed cancelled ordered
+returned paid waiting working login address email money back week yesterday today Monday number support two three weeks
+ago already told nobody answers want need new old wrong box inside warranty app battery plan
+"""
 
 
 def sentences(count: int, seed: int) -> list[str]:
     """Varied texts of 4 to 30 words."""
-    chance = random.Random(seed)
-    return [" ".join(chance.choices(WORDS, k=chance.randint(4, 30))) for _ in range(count)]
+    chance, words = random.Random(seed), WORDS.split()
+    return [" ".join(chance.choices(words, k=chance.randint(4, 30))) for _ in range(count)]
 
 
 def request(url: str, manifest: Manifest, text: str) -> bytes:
@@ -59,8 +64,7 @@ class Caller(asyncio.Protocol):
         self.buffer, self.sent = b"", 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
         self.send()
 
     def send(self) -> None:
@@ -94,8 +98,9 @@ async def drive(url: str, calls: Iterator[bytes], connections: int) -> tuple[lis
     seconds: list[float] = []
     errors: list[str] = []
     address, loop = urlsplit(url), asyncio.get_running_loop()
+    host, port = str(address.hostname), int(address.port or 80)
     callers = [
-        (await loop.create_connection(lambda: Caller(calls, seconds, errors), address.hostname, address.port))[1]
+        (await loop.create_connection(lambda: Caller(calls, seconds, errors), host, port))[1]
         for _ in range(connections)
     ]
     await asyncio.gather(*[caller.done for caller in callers])

@@ -16,6 +16,8 @@ from stillhouse.errors import BundleError
 __all__ = ["FORMAT", "Featurizer", "Manifest", "read_certificate", "read_manifest"]
 
 FORMAT = 1
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a torn or altered file raises."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleError(f"{bundle} is not a bundle: it holds no stillhouse.json. `stillhouse distill` makes one.")
     try:
         return Manifest.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise BundleError(f"{path} is damaged ({type(error).__name__}: {error}). Distil again.") from error
 
 
@@ -96,5 +98,5 @@ def read_certificate(bundle: Path) -> Certificate:
         raise BundleError(f"{bundle} holds no certificate.json. `stillhouse certify` makes one.")
     try:
         return Certificate.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError) as error:
+    except _DAMAGE as error:
         raise BundleError(f"{path} is damaged ({type(error).__name__}: {error}). Distil again.") from error

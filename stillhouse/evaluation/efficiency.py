@@ -28,7 +28,7 @@ def measure_pace(open_with: Callable[[int], Answer], texts: Sequence[str], secon
     """Open the student with one thread and with all, and time real texts, tokenising included.
 
     `open_with(threads)` loads a student from disk. A fifth of the time warms up. The median and the 95th
-    percentile are over single calls; throughput is over batches of 32, its best second of several.
+    percentile are over single calls; throughput is the median over batches of 32.
     """
     start = time.perf_counter()
     one = open_with(1)

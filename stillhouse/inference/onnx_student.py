@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from stillhouse.bundle.manifest import Featurizer
 from stillhouse.models.tokenizers import Reader, open_reader, pad
@@ -28,12 +28,13 @@ class OnnxStudent:
     @classmethod
     def open(cls, folder: Path, featurizer: Featurizer, threads: int = 1) -> OnnxStudent:
         """The student in `folder`, on `threads` threads (0: one per core)."""
-        options: Any = onnxruntime.SessionOptions()
+        runtime = cast("Any", onnxruntime)
+        options = runtime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         model = str(folder / "model.onnx")
-        session: Any = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return cls(session, open_reader(featurizer, folder))
 
     def logits(self, texts: Sequence[str]) -> Floats:

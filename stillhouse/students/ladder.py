@@ -33,10 +33,9 @@ def climb(names: tuple[str, ...], encoder_layers: int) -> tuple[Rung, ...]:
     `auto` is every family: words, static, and the encoder cut to a third, to a half, and whole.
     `encoder_layers` is 0 when there is no encoder; then only words and static can be had.
     """
-    if names == (AUTO,):
-        sizes = sorted({max(1, round(encoder_layers / 3)), max(1, round(encoder_layers / 2)), encoder_layers})
-        names = ("words", "static", *(f"encoder-{size}" for size in sizes if encoder_layers))
-    rungs = {_rung(name, encoder_layers) for name in names}
+    sizes = {max(1, round(encoder_layers / 3)), max(1, round(encoder_layers / 2)), encoder_layers}
+    every = ("words", "static", *(f"encoder-{size}" for size in sizes if encoder_layers))
+    rungs = {_rung(name, encoder_layers) for given in names for name in (every if given == AUTO else (given,))}
     return tuple(sorted(rungs, key=lambda rung: (("words", "static", "encoder").index(rung.family), rung.layers)))
 
 

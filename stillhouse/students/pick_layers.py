@@ -16,4 +16,4 @@ def evenly(total: int, keep: int) -> tuple[int, ...]:
         raise UsageError(f"A student of {keep} layers cannot be cut from an encoder of {total}; choose 1 to {total}.")
     if keep == 1:
         return (0,)
-    return tuple(int(index * (total - 1) / (keep - 1)) for index in range(keep))
+    return tuple(index * (total - 1) // (keep - 1) for index in range(keep))

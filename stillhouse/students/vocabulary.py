@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +18,8 @@ __all__ = ["keep_tokens", "trim"]
 
 _MARKS = ("##", "\u2581", "\u0120", "</w>")
 """What tokenizers put around a piece: WordPiece, SentencePiece, byte-level and classic BPE."""
+_BYTE = re.compile("<0x[0-9A-F]{2}>")
+"""What SentencePiece falls back to for a character it does not know."""
 
 
 def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[Tokenizer, list[int]]:
@@ -24,7 +28,11 @@ def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[T
     Kept are the tokens that `texts` use, special and added tokens, single characters (so that any text still
     reads as pieces), the first `common` ids (vocabularies are commonly sorted by use), and whatever merges need to
     build these. Texts that only use kept tokens read exactly as before. Unknown kinds of model are left whole.
+    It neither truncates nor pads.
     """
+    tokenizer = Tokenizer.from_str(tokenizer.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
     spec: dict[str, Any] = json.loads(tokenizer.to_str())
     kind = spec["model"].get("type") or "WordPiece"
     old = tokenizer.get_vocab(with_added_tokens=True)
@@ -33,12 +41,10 @@ def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[T
     used = {token for text in texts for token in tokenizer.encode(text).tokens}
     used.update(token for token, index in old.items() if index < common)
     used.update(token["content"] for token in spec["added_tokens"])
-    used.update(token for token in old if len(_bare(token)) <= 1)
-    unknown = spec["model"].get("unk_token")
-    if unknown:
-        used.add(unknown)
+    used.update(token for token in old if len(_bare(token)) <= 1 or _BYTE.fullmatch(token))
+    used.update(_unknown(spec["model"]))
     if kind == "BPE":
-        used |= _needed_by_merges(spec["model"]["merges"], used)
+        used |= _needed_by_merges(spec["model"], used)
     kept = sorted((index for token, index in old.items() if token in used))
     new = {index: position for position, index in enumerate(kept)}
     _renumber(spec, kind, used, new)
@@ -50,7 +56,8 @@ def keep_tokens(encoder: nn.Module, kept: list[int]) -> None:
     table = token_embedding(encoder)
     weight = table.weight.detach()[torch.tensor(kept)].clone()
     padding = kept.index(table.padding_idx) if table.padding_idx in kept else None
-    encoder.set_input_embeddings(nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=padding))  # pyright: ignore[reportCallIssue]
+    smaller = nn.Embedding.from_pretrained(weight, freeze=not table.weight.requires_grad, padding_idx=padding)
+    encoder.set_input_embeddings(smaller)  # pyright: ignore[reportCallIssue]
     encoder.config.vocab_size = len(kept)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
 
 
@@ -60,21 +67,31 @@ def _bare(token: str) -> str:
     return token
 
 
-def _pair(merge: str | list[str]) -> tuple[str, str]:
+def _unknown(model: dict[str, Any]) -> set[str]:
+    """The token that stands for what cannot be read, if there is one."""
+    if model.get("unk_id") is not None:
+        return {model["vocab"][model["unk_id"]][0]}
+    return {model["unk_token"]} if model.get("unk_token") else set()
+
+
+def _merged(model: dict[str, Any], merge: str | list[str]) -> tuple[str, str, str]:
+    """The two parts of a merge and the token it makes."""
     left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return left, right
+    return left, right, left + right.removeprefix(model.get("continuing_subword_prefix") or "")
 
 
-def _needed_by_merges(merges: list[str | list[str]], used: set[str]) -> set[str]:
-    """Every token on the way to a used one: the parts it is merged from, and theirs."""
-    parts = {left + right: (left, right) for left, right in map(_pair, merges)}
+def _needed_by_merges(model: dict[str, Any], used: set[str]) -> set[str]:
+    """Every token on the way to a used one: the parts it is merged from, in all the ways there are, and theirs."""
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for merge in model["merges"]:
+        left, right, whole = _merged(model, merge)
+        parts[whole] |= {left, right}
     needed: set[str] = set()
     waiting = list(used)
     while waiting:
-        for part in parts.get(waiting.pop(), ()):
-            if part not in needed:
-                needed.add(part)
-                waiting.append(part)
+        new = parts[waiting.pop()] - needed
+        needed |= new
+        waiting.extend(new)
     return needed
 
 
@@ -87,11 +104,7 @@ def _renumber(spec: dict[str, Any], kind: str, used: set[str], new: dict[int, in
     else:
         model["vocab"] = {token: new[index] for token, index in model["vocab"].items() if index in new}
     if kind == "BPE":
-        model["merges"] = [
-            merge
-            for merge in model["merges"]
-            if (pair := _pair(merge))[0] in used and pair[1] in used and "".join(pair) in used
-        ]
+        model["merges"] = [merge for merge in model["merges"] if used.issuperset(_merged(model, merge))]
     for token in spec["added_tokens"]:
         token["id"] = new[token["id"]]
     _renumber_special(spec.get("post_processor") or {}, new)

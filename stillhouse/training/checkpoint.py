@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ class Position:
     """How far a run is, and the best it has seen: the only thing that changes between two steps."""
 
     step: int = 0
-    best_score: float = -1.0
+    best_score: float = -math.inf
     best_step: int = 0
     since_best: int = 0
     """Evaluations since the best one."""
@@ -38,6 +40,7 @@ def save(
         "position": vars(position).copy(),
         "best": best,
         "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all(),
     }
     torch.save(state, waiting)
     waiting.replace(path)
@@ -47,9 +50,13 @@ def load(path: Path, student: nn.Module, optimizer: Optimizer, schedule: LRSched
     """Put everything back as it was when saved; None when there is nothing (whole) to go on from."""
     if not path.is_file():
         return None
-    state = torch.load(path, weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError):  # torn by a crash of the machine, not of the run
+        return None
     student.load_state_dict(state["student"])
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
+    torch.cuda.set_rng_state_all(state["random_cuda"])
     return Position(**state["position"]), state["best"]

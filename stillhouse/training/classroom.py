@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from stillhouse.bundle.manifest import Featurizer
+from stillhouse.data.augment import augment
 from stillhouse.models.devices import Hardware
 from stillhouse.models.layers import blocks, keep_positions
 from stillhouse.models.load import Encoder, load_encoder
@@ -37,6 +38,8 @@ __all__ = ["Classroom", "Taught"]
 BUCKETS, GRAMS = 2**15, 1024
 STATIC_WIDTH = 256
 TEMPERATURE = 2.0
+POOL, COPIES = 20_000, 16
+"""Prompts the assistant speaks about: lessons, and up to so many made of each, until there are so many in all."""
 MEASURED = 2_000
 """Selection rows scored while training; all of them are scored afterwards."""
 
@@ -68,12 +71,24 @@ class Classroom:
         torch.set_num_threads(hardware.threads)
 
     @cached_property
+    def pool(self) -> Part:
+        """What the assistant speaks about: every lesson, and prompts made of them where lessons are few."""
+        train = self.lessons.train
+        more = max(0, min(POOL - len(train), COPIES * len(train)))
+        none = np.full((more, len(self.lessons.sizes)), -1, dtype=np.int64)
+        made = Part(augment(train.texts, more, self.seed), none, none)
+        return Part(
+            train.texts + made.texts,
+            np.concatenate([train.labels, made.labels]),
+            np.concatenate([train.truths, made.truths]),
+        )
+
+    @cached_property
     def pretrained(self) -> Pretrained:
         """The encoder with its vocabulary trimmed to the lessons; made anew in each process, always the same."""
         assert self.encoder_name is not None
         encoder = load_encoder(self.encoder_name)
         tokenizer, kept = trim(encoder.tokenizer, self.lessons.train.texts)
-        tokenizer.no_truncation()
         limit = min(512, getattr(encoder.config, "max_position_embeddings", 514) - 2)
         lengths = [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(self.lessons.train.texts)]
         max_tokens = int(np.clip(-(-np.quantile(lengths, 0.998) // 8) * 8, 16, limit))
@@ -93,7 +108,7 @@ class Classroom:
         return self._reads_tokens(student)
 
     def rung(self, rung: Rung, assistant: Taught | None) -> Taught:
-        """A candidate, not yet taught; encoders start as the assistant's own layers and head."""
+        """A candidate, not yet taught; encoders start as the assistant's own layers and head, or as pretrained."""
         torch.manual_seed(self.seed)
         labels = sum(self.lessons.sizes)
         if rung.family == "words":
@@ -101,15 +116,16 @@ class Classroom:
             return Taught(WordsStudent(BUCKETS, labels), NgramReader(BUCKETS, GRAMS), featurizer, None)
         if rung.family == "static":
             return self._static(labels)
-        assert assistant is not None
+        if assistant is None:
+            return self._reads_tokens(EncoderStudent(shrink(self.pretrained.encoder.model, rung.layers), labels))
         assert isinstance(assistant.student, EncoderStudent)
         student = EncoderStudent(shrink(assistant.student.encoder, rung.layers), labels)
         student.head_from(assistant.student)
         return self._reads_tokens(student)
 
     def teach(self, taught: Taught, schedule: Schedule, watch: Watch, teacher: Floats | None = None) -> None:
-        """Train a student on the lessons: on the teacher's logits `[lessons, all labels]` if given, else on words."""
-        lessons, sizes = self.lessons.train, self.lessons.sizes
+        """Train a student: on the teacher's logits about the pool `[rows, all labels]` if given, else on words."""
+        lessons, sizes = self.lessons.train if teacher is None else self.pool, self.lessons.sizes
         task = Classification(taught.reader.ids(lessons.texts), lessons.labels, sizes)
         answered = np.flatnonzero((lessons.labels >= 0).any(axis=1))
         rows = range(len(lessons)) if teacher is not None else answered.tolist()
@@ -118,6 +134,14 @@ class Classroom:
         source = Offline(task, rows, _batch_size(len(rows)), self.seed, logits, told)
         objective: Objective = CrossEntropy() if teacher is None else ForwardKL(TEMPERATURE)
         train(Lesson(taught.student, task, source, objective), schedule, watch)
+
+    @cached_property
+    def tokens_per_lesson(self) -> float:
+        """How long a training text is in the encoder's tokens (or words without one), special tokens included."""
+        texts = self.lessons.train.texts[:2_000]
+        if self.encoder_name is None:
+            return 2 + float(np.mean([len(text.split()) for text in texts]))
+        return float(np.mean([len(ids) for ids in self._reader().ids(texts)]))
 
     def score(self, taught: Taught, part: Part) -> float:
         """Share of a part's rows on which a student agrees with the teacher in every field, 0..1."""
@@ -135,13 +159,13 @@ class Classroom:
         with torch.no_grad(), torch.autocast(self.hardware.device, dtype=torch.bfloat16, enabled=fast):
             for start in range(0, len(order), 256):
                 rows = order[start : start + 256]
-                batch = task.batch(rows)
-                result[rows] = taught.student(batch.input_ids, batch.attention_mask).float().numpy()
+                batch = task.batch(rows).to(next(taught.student.parameters()).device)
+                result[rows] = taught.student(batch.input_ids, batch.attention_mask).float().cpu().numpy()
         return result
 
     def teacher_logits(self, assistant: Taught) -> Floats:
-        """The assistant's answer to every lesson, mixed half and half with the teacher's own where it told them."""
-        logits = self.logits(assistant, self.lessons.train.texts)
+        """The assistant's answers to the pool, mixed half and half with the teacher's own where those were recorded."""
+        logits = self.logits(assistant, self.pool.texts)
         ends = np.cumsum(self.lessons.sizes)
         for row, fields in self.lessons.soft.items():
             for end, recorded in zip(ends, fields, strict=True):
@@ -160,10 +184,13 @@ class Classroom:
         taught.student.eval()
         return taught
 
-    def _reads_tokens(self, student: Student) -> Taught:
+    def _reader(self) -> TokenizerReader:
         tokenizer = Tokenizer.from_str(self.pretrained.encoder.tokenizer.to_str())
-        length = self.pretrained.max_tokens
-        return Taught(student, TokenizerReader(tokenizer, length), Featurizer("tokenizer", length), tokenizer)
+        return TokenizerReader(tokenizer, self.pretrained.max_tokens)
+
+    def _reads_tokens(self, student: Student) -> Taught:
+        reader = self._reader()
+        return Taught(student, reader, Featurizer("tokenizer", self.pretrained.max_tokens), reader.tokenizer)
 
     def _static(self, labels: int) -> Taught:
         if self.encoder_name is not None:
@@ -176,11 +203,19 @@ class Classroom:
 
 
 def _new_tokenizer(texts: list[str]) -> Tokenizer:
-    """A WordPiece tokenizer learnt from the lessons, for those who have no encoder."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    """A byte-level BPE tokenizer learnt from the lessons, for those who have no encoder.
+
+    The same lessons give the same tokenizer, on which resuming rests; a WordPiece trainer breaks ties by chance.
+    """
+    tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=8_000, special_tokens=["[PAD]", "[UNK]"], show_progress=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    trainer = trainers.BpeTrainer(
+        vocab_size=8_000,
+        special_tokens=["[PAD]"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 

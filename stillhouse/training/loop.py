@@ -73,6 +73,8 @@ class Lesson:
     objective: Objective
 
     def __post_init__(self) -> None:
+        if not self.source.batches:
+            raise UsageError("There is nothing to learn from: the source has no rows. Give it answered rows.")
         missing = self.objective.needs - self.source.tells
         if missing:
             raise UsageError(
@@ -114,7 +116,7 @@ class _Run:
     def __init__(self, lesson: Lesson, schedule: Schedule, watch: Watch) -> None:
         self.lesson, self.schedule, self.watch = lesson, schedule, watch
         torch.manual_seed(schedule.seed)
-        self.total = max(1, schedule.epochs * lesson.source.batches)
+        self.total = schedule.epochs * lesson.source.batches
         self.every = max(1, self.total // schedule.evaluations)
         optimizer = make_optimizer(lesson.student.learning_rates(), schedule.rate, schedule.weight_decay)
         AcceleratorState._reset_state()  # one run's number format is not the next one's
@@ -141,6 +143,7 @@ class _Run:
 
     def _step(self, batch: Batch, teacher: TeacherOutput) -> None:
         self.student.train()
+        batch, teacher = batch.to(self.accelerator.device), teacher.to(self.accelerator.device)
         raw = self.student(batch.input_ids, batch.attention_mask)
         loss = _mean(self.lesson.objective(self.lesson.task.output(raw), teacher, batch))
         self.accelerator.backward(loss)
@@ -156,7 +159,8 @@ class _Run:
         if step % self.every == 0 or step == self.total:
             self._evaluate()
         if step % 5 == 0 or step == self.total:
-            self.watch.tell(step, self.total, f"loss {loss.item():.3f}, best {self.position.best_score:.1%}")
+            best = f", best {self.position.best_score:.1%}" if self.best is not None else ""
+            self.watch.tell(step, self.total, f"loss {loss.item():.3f}{best}")
         if time.monotonic() - self.saved_at > self.watch.checkpoint_every:
             self.save()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -32,6 +33,18 @@ async def test_a_sure_answer_in_the_exact_form():
     assert (completion.usage.prompt_tokens, completion.usage.completion_tokens) == (2, 10)
     assert completion.route.confidence == pytest.approx(0.95**2)
     assert str(completion.route) == "student; confidence=0.9025"
+
+
+async def test_calls_answered_together_keep_their_own_answers():
+    student = Student(Keywords())
+    texts = [
+        "a long story about a " + "very " * (37 * i % 23) + ("refund", "parcel", "kettle")[i % 3] for i in range(40)
+    ]
+    answers = await asyncio.gather(*[student(fitting(text)) for text in texts])
+    intents = [json.loads(answer.choices[0].text)["intent"] for answer in answers]
+    assert intents == [("refund", "delivery", "other 🙂")[i % 3] for i in range(40)]
+    assert [answer.usage.prompt_tokens for answer in answers] == [len(text.split()) for text in texts]
+    student.close()
 
 
 async def test_logprobs_are_certain_for_what_never_varies_and_sorted_for_labels():

@@ -1,0 +1,44 @@
+"""Raw scores from a folder, the same in one pass and in many."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from stillhouse.bundle.manifest import Featurizer
+from stillhouse.inference.onnx_student import OnnxStudent, softmax
+from tests.gateway.bundles import BUCKETS, make_bundle
+
+FEATURIZER = Featurizer("ngrams", 512, BUCKETS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_bundle(tmp_path_factory.mktemp("made") / "bundle") / "student"
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_threads_change_no_answer(folder, threads):
+    one = OnnxStudent.open(folder, FEATURIZER).logits(["refund", "where is my parcel"])
+    assert np.array_equal(OnnxStudent.open(folder, FEATURIZER, threads).logits(["refund", "where is my parcel"]), one)
+
+
+def test_many_texts_keep_their_order_and_tell_how_far_they_are(folder):
+    student, heard = OnnxStudent.open(folder, FEATURIZER), []
+    texts = [f"{'parcel ' * (index % 5)}refund {index}" for index in range(150)]
+    scores = student.logits_of_many(texts, 5, heard.append)
+    assert np.allclose(scores, np.concatenate([student.logits([text]) for text in texts]), atol=1e-6)
+    assert scores.dtype == np.float32
+    assert heard == [64, 128, 150]
+
+
+def test_no_texts_give_no_scores(folder):
+    assert OnnxStudent.open(folder, FEATURIZER).logits_of_many([], 5).shape == (0, 5)
+
+
+def test_softmax_is_steady_and_softens_with_temperature():
+    logits = np.array([[1e4, 0.0], [2.0, 1.0]], dtype=np.float32)
+    assert softmax(logits)[0].tolist() == [1, 0]
+    assert softmax(logits)[1].tolist() == pytest.approx([0.731059, 0.268941], abs=1e-6)
+    assert softmax(logits, 2.0)[1].tolist() == pytest.approx([0.622459, 0.377541], abs=1e-6)
+    assert softmax(logits, 2.0).dtype == np.float32
