@@ -147,11 +147,9 @@ def _from_recipe(context: typer.Context, path: Path) -> dict[str, Any]:
     """The recipe file's options, but for those given on the command line."""
     from stillhouse.recipes.load import read_options
 
-    known: dict[str, type | tuple[type, ...]] = {"seed": int, "skip_bad_rows": bool, "traffic": list}
-    known |= dict.fromkeys(("out", "student", "encoder", "holdout", "labels", "fields", "name"), str)
-    for number in ("margin", "risk", "confidence", "max_minutes", "price_input", "price_output"):
-        known[number] = (int, float)
-    found = read_options(path, known)
+    texts = dict.fromkeys(("out", "student", "encoder", "holdout", "labels", "fields", "name"), str)
+    numbers = dict.fromkeys(("margin", "risk", "confidence", "max_minutes", "price_input", "price_output"), float)
+    found = read_options(path, {"traffic": list, "seed": int, "skip_bad_rows": bool} | texts | numbers)
     given = {
         key for key in context.params if (source := context.get_parameter_source(key)) and source.name == "COMMANDLINE"
     }

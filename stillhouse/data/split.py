@@ -71,7 +71,7 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
     if len(groups) != expected:
         raise ValueError(f"groups has {len(groups)} entries; traffic and holdout have {expected} rows")
     ours = groups[:rows]
-    answered = traffic.labels[:, 0] >= 0
+    answered = traffic.answered
     leaked = np.isin(ours, groups[rows:])
     usable = answered & ~leaked
     shares = SHARES_WITH_HOLDOUT if holdout else SHARES
@@ -81,7 +81,7 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
     free = ~answered & ~leaked & ((row_part == "train") | (row_part == ""))
     parts["unlabelled"] = np.flatnonzero(free)
     if holdout is not None:
-        parts["test"] = np.flatnonzero(holdout.labels[:, 0] >= 0)
+        parts["test"] = np.flatnonzero(holdout.answered)
     dropped = int((~answered & ~leaked & ~free).sum())
     report = _report(traffic, ours, parts, holdout, (int(leaked.sum()), dropped))
     return Split(parts["train"], parts["selection"], parts["calibration"], parts["test"], parts["unlabelled"], report)
@@ -146,12 +146,11 @@ def _report(
     absent: dict[str, list[str]] = {}
     for index, field in enumerate(traffic.answer.fields):
         name = field.name or "answer"
+        columns = {
+            part: (holdout if holdout and part == "test" else traffic).labels[parts[part], index] for part in SHARES
+        }
         counted = {
-            part: np.bincount(
-                (holdout if holdout and part == "test" else traffic).labels[parts[part], index],
-                minlength=len(field.labels),
-            )
-            for part in SHARES
+            part: np.bincount(column[column >= 0], minlength=len(field.labels)) for part, column in columns.items()
         }
         balance[name] = {part: counts.tolist() for part, counts in counted.items()}
         elsewhere = sum((counts for part, counts in counted.items() if part != "train"), np.zeros(len(field.labels)))

@@ -31,6 +31,7 @@ SHOWN_BAD_ROWS = 10
 REMEMBERED = 50_000
 """Different answers, and different leading messages, kept so that equal ones are read and stored once."""
 UNKNOWN_TEACHER = "recorded teacher"
+NO_ANSWER, OTHER_ANSWER = -1, -2
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class TrafficCounts:
     with_soft_labels: int
     seen_once: tuple[int, ...]
     """Labels of each field that occur on one row only."""
+    kept_misfits: int = 0
+    """Used rows whose answer is none the student could give: it is bound to disagree with them."""
 
     @property
     def bad(self) -> int:
@@ -66,7 +69,7 @@ class Traffic:
     answer: AnswerForm
     texts: list[str]
     labels: NDArray[np.int32]
-    """[rows, fields]; -1 where the call has no answer."""
+    """[rows, fields]; -1 where the call has no answer, -2 where it was kept though its answer does not fit."""
     truths: NDArray[np.int32]
     """[rows, fields]; -1 where the right answer is not known, or is none the student could give."""
     conversations: list[str | None]
@@ -78,21 +81,28 @@ class Traffic:
     source_hash: str
     """SHA-256 of the lines of all files in order."""
 
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """[rows] Whether the teacher answered the call."""
+        return (self.labels != NO_ANSWER).all(axis=1)
+
 
 def load_traffic(
     paths: Sequence[Path],
     *,
     skip_bad_rows: bool = False,
     keep_aside: Path | None = None,
+    keep_misfits: bool = False,
     forms: Forms | None = None,
     labels: Sequence[str] = (),
     fields: Sequence[str] = (),
 ) -> Traffic:
     """Read files of recorded calls; the forms of prompts and answers are learnt from them unless given.
 
-    Give `forms` for a holdout or new traffic that is to be read as a bundle reads it. `labels` and
-    `fields` overrule what is found in the answers, as in `learn_answer_form`. Bad rows raise one
-    TrafficError that names the first ten; with `skip_bad_rows` they are counted and their lines
+    Give `forms` for a holdout or new traffic that is to be read as a bundle reads it, and `keep_misfits`
+    where a student is to be judged by it: an answer that it cannot give counts against it, and is no bad
+    row. `labels` and `fields` overrule what is found in the answers, as in `learn_answer_form`. Bad rows
+    raise one TrafficError that names the first ten; with `skip_bad_rows` they are counted and their lines
     written to `keep_aside`, one JSON object {"file", "line", "reason", "row"} each.
     Raises NotATask when the answers are neither labels nor enumerated fields.
     """
@@ -100,7 +110,7 @@ def load_traffic(
         raise UsageError("Name at least one file of traffic.")
     if forms is None:
         forms = _learn_forms(paths, _BadRows(skip_bad_rows), labels, fields)
-    collected = _Collected(*forms)
+    collected = _Collected(*forms, keep_misfits)
     bad = _BadRows(skip_bad_rows, keep_aside if skip_bad_rows else None)
     source_hash = _collect(paths, collected, bad)
     return collected.finish(source_hash, bad.count)
@@ -143,6 +153,7 @@ def _collect(paths: Sequence[Path], collected: _Collected, bad: _BadRows) -> str
     bad.refuse()
     if not collected.answered:
         raise bad.nothing_left()
+    collected.refuse_if_none_fits()
     return digest.hexdigest()
 
 
@@ -234,8 +245,9 @@ class _BadRows:
 class _Collected:
     """The rows that fit, as they come in."""
 
-    def __init__(self, prompt: PromptForm, answer: AnswerForm) -> None:
-        self._prompt, self._answer = prompt, answer
+    def __init__(self, prompt: PromptForm, answer: AnswerForm, keep_misfits: bool) -> None:
+        self._prompt, self._answer, self._keep_misfits = prompt, answer, keep_misfits
+        self._first_misfit = ""
         self.answered = 0
         self._texts: list[str] = []
         self._labels, self._truths = array("i"), array("i")
@@ -252,12 +264,16 @@ class _Collected:
         if text is None:
             self._misfits["prompt"] += 1
             return self._prompt.misfit(row.messages)
-        none = (-1,) * len(self._answer.fields)
+        none = (NO_ANSWER,) * len(self._answer.fields)
         labels = none if row.answer is None else self._read_answer(row.answer)
         if labels is None:
             self._misfits["answer"] += 1
-            return self._answer.explain(row.answer or "")
-        if row.answer is not None and row.soft:
+            reason = self._answer.explain(row.answer or "")
+            if not self._keep_misfits:
+                return reason
+            self._first_misfit = self._first_misfit or f"{row.file}, line {row.line}: {reason}"
+            labels = (OTHER_ANSWER,) * len(none)
+        elif row.answer is not None and row.soft:
             soft = soft_labels(self._answer, row.answer, row.soft)
             if soft is not None:
                 self._soft[len(self._texts)] = soft
@@ -272,22 +288,33 @@ class _Collected:
             self._models.update([row.model] if row.model else [])
         return None
 
+    def refuse_if_none_fits(self) -> None:
+        """Raise when rows were kept although their answers do not fit, and no other is there."""
+        misfits = self._misfits["answer"]
+        if self._keep_misfits and 0 < misfits == self.answered:
+            raise TrafficError(
+                f"None of the {misfits:,} answers is one the student could give; are they this teacher's?"
+                f"\n  {self._first_misfit}"
+            )
+
     def finish(self, source_hash: str, bad: int) -> Traffic:
         """The Traffic of the rows taken in."""
         shape = (len(self._texts), len(self._answer.fields))
         labels = np.array(self._labels, np.int32).reshape(shape)
         truths = np.array(self._truths, np.int32).reshape(shape)
-        misfits = sum(self._misfits.values())
+        kept = self._misfits["answer"] if self._keep_misfits else 0
+        misfits = sum(self._misfits.values()) - kept
         counts = TrafficCounts(
             read=len(labels) + bad,
             used=len(labels),
             unanswered=len(labels) - self.answered,
             unreadable=bad - misfits,
             prompt_misfits=self._misfits["prompt"],
-            answer_misfits=self._misfits["answer"],
+            answer_misfits=self._misfits["answer"] - kept,
             with_truth=int((truths[:, 0] >= 0).sum()),
             with_soft_labels=len(self._soft),
             seen_once=tuple(int((np.bincount(column[column >= 0]) == 1).sum()) for column in labels.T),
+            kept_misfits=kept,
         )
         teacher = min(self._models, key=lambda name: (-self._models[name], name), default=UNKNOWN_TEACHER)
         return Traffic(

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import UsageError
@@ -46,6 +47,7 @@ def locate(name: str) -> str:
 def load_encoder(name: str) -> Encoder:
     """Any Transformers encoder by folder or hub id; raises UsageError saying what was tried."""
     source = locate(name)
+    transformers_logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(source)
         model = AutoModel.from_pretrained(source, config=config)

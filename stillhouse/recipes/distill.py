@@ -78,12 +78,18 @@ class Outcome:
 def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = False, command: str = "") -> Outcome:
     """Run a recipe; what an earlier run in this home has finished is not done again."""
     require("train", "distil a student")
-    check_place(recipe.out)
+    check_place(recipe, home)
+    encoder, note = choose_encoder(recipe.encoder)
+    rungs = find_rungs(recipe, encoder)
     started = time.monotonic()
     cache = StageCache(home, tell, fresh)
     with cache.locked():
+        if note:
+            tell(Note(note, warning=True))
         material = _read(recipe, cache, tell)
-        stages, rungs = _open_classroom(recipe, material, cache, started, tell)
+        room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware())
+        deadline = started + 60 * recipe.max_minutes if recipe.max_minutes else math.inf
+        stages = Stages(cache, room, fingerprint(encoder) if encoder else None, deadline)
         assistant = stages.assistant() if stages.encoder else None
         ladder = _climb(stages, rungs, assistant, recipe, tell)
         choice = choose(ladder, recipe.terms)
@@ -106,22 +112,14 @@ def _read(recipe: DistillRecipe, cache: StageCache, tell: Listener) -> Material:
             raise TrafficError(f"No row is left for the {name} part. Give more different rows.")
     counts = ", ".join(f"{name} {rows:,}" for name, rows in material.split.report.rows.items() if rows)
     tell(Note(f"Rows: {counts}."))
-    if material.traffic.counts.bad:
-        aside = cache.folder.parent / "bad-rows.jsonl"
-        tell(Note(f"{material.traffic.counts.bad:,} bad rows are kept aside in {aside}.", warning=True))
+    holdout = material.holdout
+    bad = material.traffic.counts.bad + (holdout.counts.bad if holdout else 0)
+    if bad:
+        tell(Note(f"{bad:,} bad rows are kept aside in {cache.folder.parent}/*bad-rows.jsonl.", warning=True))
+    if holdout and holdout.counts.kept_misfits:
+        misfits = f"{holdout.counts.kept_misfits:,} answers of the holdout are none that a student could give"
+        tell(Note(f"{misfits}; each counts as a disagreement.", warning=True))
     return material
-
-
-def _open_classroom(
-    recipe: DistillRecipe, material: Material, cache: StageCache, started: float, tell: Listener
-) -> tuple[Stages, tuple[Rung, ...]]:
-    encoder, note = choose_encoder(recipe.encoder)
-    if note:
-        tell(Note(note, warning=True))
-    rungs = find_rungs(recipe, encoder)
-    room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware())
-    deadline = started + 60 * recipe.max_minutes if recipe.max_minutes else math.inf
-    return Stages(cache, room, fingerprint(encoder) if encoder else None, deadline), rungs
 
 
 def _climb(

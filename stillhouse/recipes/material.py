@@ -50,6 +50,7 @@ def gather(recipe: DistillRecipe, aside: Path) -> Material:
             [recipe.holdout],
             skip_bad_rows=recipe.skip_bad_rows,
             keep_aside=aside.with_name("holdout-" + aside.name),
+            keep_misfits=True,
             forms=(traffic.prompt, traffic.answer),
         )
     texts, conversations = traffic.texts, traffic.conversations

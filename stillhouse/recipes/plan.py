@@ -41,7 +41,7 @@ def find_rungs(recipe: DistillRecipe, encoder: str | None) -> tuple[Rung, ...]:
 def plan(recipe: DistillRecipe, home: Path) -> dict[str, Any]:
     """Read the traffic and say what was understood and what would be trained; writes nothing but bad rows."""
     require("train", "distil a student")
-    check_place(recipe.out)
+    check_place(recipe, home)
     encoder, note = choose_encoder(recipe.encoder)
     rungs = find_rungs(recipe, encoder)
     material = gather(recipe, home / "bad-rows.jsonl")

@@ -17,11 +17,15 @@ __all__ = ["certify_bundle"]
 
 
 def certify_bundle(bundle: Path, files: tuple[Path, ...], terms: Terms, *, skip_bad_rows: bool = False) -> Certificate:
-    """What new answered calls say of a bundle's student and its threshold; needs no torch."""
+    """What new answered calls say of a bundle's student and its threshold; needs no torch.
+
+    An answer that the student cannot give is a disagreement.
+    """
     classifier = OnnxClassifier.open(bundle, threads=0)
     manifest = classifier.manifest
-    traffic = load_traffic(files, skip_bad_rows=skip_bad_rows, forms=(manifest.prompt, manifest.answer))
-    answered = np.flatnonzero((traffic.labels >= 0).all(axis=1))
+    forms = manifest.prompt, manifest.answer
+    traffic = load_traffic(files, skip_bad_rows=skip_bad_rows, keep_misfits=True, forms=forms)
+    answered = np.flatnonzero(traffic.answered)
     fields = classifier.predict_many([traffic.texts[row] for row in answered])
     predicted = np.stack([part.argmax(axis=1) for part in fields], axis=1)
     confidence = np.prod([part.max(axis=1) for part in fields], axis=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,11 @@ class Prices:
 
     input: float = 2.50
     output: float = 10.00
+
+    def __post_init__(self) -> None:
+        for name, price in (("--price-input", self.input), ("--price-output", self.output)):
+            if not 0 <= price < math.inf:
+                raise UsageError(f"{name} must be 0 or more; it is {price}.")
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,12 @@ class DistillRecipe:
     def __post_init__(self) -> None:
         if not self.traffic:
             raise UsageError("Name at least one file of recorded calls: stillhouse distill calls.jsonl --out student")
-        if self.max_minutes is not None and self.max_minutes <= 0:
+        if not self.students:
+            raise UsageError("--student names nothing; choose auto, or of words, static, encoder-K.")
+        if self.max_minutes is not None and not self.max_minutes > 0:
             raise UsageError(f"--max-minutes must be above 0; it is {self.max_minutes}.")
-        if self.seed < 0:
-            raise UsageError(f"--seed must be 0 or more; it is {self.seed}.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"--seed must be 0 or more and under 2**32; it is {self.seed}.")
 
     @property
     def student_name(self) -> str:

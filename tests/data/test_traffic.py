@@ -202,3 +202,19 @@ def test_real_files_of_other_kinds_are_refused(name, error):
         pytest.skip("shared data are not here")
     with pytest.raises(error):
         load_traffic([path])
+
+
+def test_answers_that_no_student_could_give_are_kept_where_it_is_judged(tmp_path):
+    traffic = load_traffic([write(tmp_path / "calls.jsonl", support())])
+    forms = (traffic.prompt, traffic.answer)
+    rows = [chat("new", "d"), chat("more", "a"), chat("unanswered", None)]
+    holdout = load_traffic([write(tmp_path / "holdout.jsonl", rows)], forms=forms, keep_misfits=True)
+    assert holdout.labels.tolist() == [[-2], [0], [-1]]
+    assert holdout.answered.tolist() == [True, True, False]
+    counts = holdout.counts
+    assert (counts.used, counts.bad, counts.answer_misfits, counts.kept_misfits, counts.unanswered) == (3, 0, 0, 1, 1)
+    write(tmp_path / "holdout.jsonl", rows[:1])
+    with pytest.raises(
+        TrafficError, match=r"None of the 1 answers .*\n.*holdout\.jsonl, line 1: its answer .d. is not"
+    ):
+        load_traffic([tmp_path / "holdout.jsonl"], forms=forms, keep_misfits=True)

@@ -23,6 +23,8 @@ from transformers import (
     RobertaModel,
 )
 
+torch.set_num_threads(1)  # models this small are done sooner by one
+
 TOKENS, POSITIONS, BLOCKS = 60, 40, 3
 SIZES = {
     "vocab_size": TOKENS,

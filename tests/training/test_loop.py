@@ -15,7 +15,8 @@ from stillhouse.training.loop import Lesson, Schedule, train
 from stillhouse.training.offline import Offline
 from tests.training.pupils import FAMILIES, SCHEDULE, lesson, pupil, score, source, task, watch
 
-LONG = Schedule(epochs=12, rate=3)
+LONG = Schedule(epochs=20, patience=99)
+RATES = {"words": 3, "static": 3, "encoder": 20}
 
 
 @pytest.mark.parametrize("soft", [True, False], ids=["soft", "words"])
@@ -23,7 +24,7 @@ LONG = Schedule(epochs=12, rate=3)
 def test_students_learn(family, soft):
     student = pupil(family)
     before = score(student.eval())
-    position = train(lesson(student, soft=soft), LONG, watch())
+    position = train(lesson(student, soft=soft), replace(LONG, rate=RATES[family]), watch())
     assert score(student) == position.best_score > max(0.8, before)
     assert not student.training
 

@@ -28,7 +28,7 @@ def test_frozen_weights_are_left_out():
     assert {id(weight) for group in groups for weight in group["params"]} == set(map(id, free.parameters()))
 
 
-@pytest.mark.parametrize(("steps", "warmup"), [(100, 0.1), (10, 0.0), (1, 0.1), (7, 1.0)])
+@pytest.mark.parametrize(("steps", "warmup"), [(100, 0.1), (10, 0.0), (3, 0.1), (7, 1.0)])
 def test_the_rate_rises_to_its_peak_and_falls_to_a_hundredth(steps, warmup):
     part = nn.Linear(2, 2)
     optimizer = make_optimizer([(part, 1.0)], 1.0, 0.0)

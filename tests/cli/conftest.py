@@ -1,0 +1,7 @@
+"""Whole runs from the terminal, in small."""
+
+from __future__ import annotations
+
+from tests.recipes.runs import in_small, plain, tiny_encoder
+
+__all__ = ["in_small", "plain", "tiny_encoder"]

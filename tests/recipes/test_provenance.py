@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import json
+
+import stillhouse
+from stillhouse.artifacts import hash_file
+from stillhouse.recipes.provenance import versions
+
+
+def test_versions_are_of_what_decides_the_weights():
+    assert versions()["stillhouse"] == stillhouse.__version__
+    assert {"torch", "onnxruntime", "numpy"} <= set(versions())
+
+
+def test_a_certificate_says_what_it_was_made_from_and_no_path_or_time(plain):
+    told = json.loads((plain / "student" / "certificate.json").read_text())["provenance"]
+    assert told["traffic_sha256"] == hash_file(plain / "calls.jsonl")
+    assert told["seed"] == 0
+    assert told["holdout_sha256"] is None
+    assert told["splits"]["test"] == told["rows"]["sealed"]
+    assert str(plain) not in json.dumps(told)
+    assert told == json.loads((plain / "student" / "stillhouse.json").read_text())["run"] | {"rows": told["rows"]}

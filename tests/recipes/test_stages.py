@@ -1,0 +1,70 @@
+"""What a stage leaves behind, and what makes it be done anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stillhouse.inference.onnx_student import OnnxStudent
+from stillhouse.models.devices import choose
+from stillhouse.models.load import fingerprint
+from stillhouse.recipes.cache import StageCache
+from stillhouse.recipes.material import gather
+from stillhouse.recipes.recipe import DistillRecipe
+from stillhouse.recipes.stages import Stages
+from stillhouse.students.ladder import Rung
+from stillhouse.training.classroom import Classroom
+from stillhouse.training.events import silent
+
+
+def opened(plain: Path, home: Path, encoder: Path | None = None, seed: int = 0) -> Stages:
+    recipe = DistillRecipe(traffic=(plain / "calls.jsonl",), out=home / "x", seed=seed)
+    lessons = gather(recipe, home / "bad").lessons
+    room = Classroom(lessons, str(encoder) if encoder else None, seed, choose())
+    return Stages(StageCache(home, silent), room, fingerprint(str(encoder)) if encoder else None)
+
+
+@pytest.fixture(scope="module")
+def stages(plain, tiny_encoder, tmp_path_factory) -> Stages:
+    return opened(plain, tmp_path_factory.mktemp("home"), tiny_encoder)
+
+
+def test_the_assistant_speaks_about_every_lesson(stages):
+    assistant = stages.assistant()
+    teacher = np.load(assistant.path / "teacher.npy")
+    assert teacher.shape == (len(stages.room.pool), 3)
+    assert len(teacher) >= len(stages.lessons.train)
+    assert np.isfinite(teacher).all()
+
+
+@pytest.mark.parametrize("rung", [Rung("words"), Rung("static"), Rung("encoder", 1), Rung("encoder", 2)], ids=str)
+def test_a_candidate_is_complete_and_is_found_again(rung, stages):
+    candidate, again = (stages.candidate(rung, stages.assistant()) for _ in range(2))
+    assert candidate == again
+    files = {path.name for path in candidate.served_files}
+    assert files == {"model.onnx"} | ({"tokenizer.json"} if rung.family != "words" else set())
+    assert candidate.parity.agreement >= 0.95
+    assert len(candidate.temperatures) == 1
+    assert candidate.parameters > 0
+    student = candidate.open(threads=1)
+    assert isinstance(student, OnnxStudent)
+    assert student.logits_of_many(["where is thing0", "matter1"], 3).shape == (2, 3)
+    assert not [path for path in candidate.artifact.path.iterdir() if path.name == ".float32"]
+
+
+def test_a_pace_is_plain_numbers(stages):
+    pace = stages.pace(stages.candidate(Rung("words"), stages.assistant()))
+    assert 0 < pace.latency_ms_p50 <= pace.latency_ms_p95
+    assert pace.throughput_per_s > 0
+
+
+def test_a_stage_depends_on_seed_and_encoder(plain, tiny_encoder, tmp_path):
+    for encoder, seed in ((None, 0), (None, 1), (tiny_encoder, 0)):
+        opened(plain, tmp_path, encoder, seed).candidate(Rung("words"), None)
+    made = list((tmp_path / "stages").glob("words-*"))
+    assert len(made) == 3
+    inputs = [json.loads((path / ".stage.json").read_text())["inputs"] for path in made]
+    assert {each["encoder"] is None for each in inputs} == {True, False}
