@@ -33,9 +33,9 @@ def quickstart(
 ) -> None:
     """Distil the bundled traffic of a support desk, serve the student and call it once.
 
-    2,100 requests to a support desk, each answered with an intent and a priority, become a student of a
-    few megabytes with a certificate and a report. The requests and answers are synthetic: they were written
-    for this purpose, by a large model, one by one. Some minutes on two cores.
+    2,100 requests to a support desk, each answered with an intent and a priority, become a small student
+    with a certificate and a report. The requests and answers are synthetic: they were written for this
+    purpose, by a large model, one by one. Some minutes on two cores.
     """
     from stillhouse.bundle.manifest import read_manifest
     from stillhouse.chat import Message

@@ -155,6 +155,10 @@ def _announce(address: Address, manifests: Sequence[Manifest], teacher: str | No
     for manifest in manifests:
         sure = "no certified threshold" if manifest.threshold is None else f"sure from {manifest.threshold:.3g}"
         console.print(f"  {manifest.name}: {manifest.student}, learnt from {manifest.teacher}, {sure}", markup=False)
+        if teacher and manifest.threshold is None:
+            console.print(
+                "  [yellow]! every call of it goes to the teacher, until a certificate holds[/]", highlight=False
+            )
     console.print(f"  what they leave goes to {teacher}" if teacher else "  no teacher: doubtful answers are flagged")
     console.print("\nSend it the prompts you sent the teacher:\n")
     console.print(

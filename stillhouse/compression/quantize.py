@@ -12,7 +12,7 @@ __all__ = ["quantize_int8"]
 
 
 def quantize_int8(source: Path, target: Path) -> None:
-    """Write the graph at `source` to `target` with int8 matrices and embeddings.
+    """Write the graph at `source` to `target` with int8 matrices and 8-bit embeddings.
 
     Per-channel scales: with one scale per matrix a small encoder's answers drift several times as far.
     """

@@ -61,6 +61,8 @@ def load_encoder(name: str) -> Encoder:
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()
     backend.no_truncation()
+    if isinstance(getattr(model, "pooler", None), nn.Module):
+        model.pooler = None  # a head of its pretraining, which no student reads
     return Encoder(name, model, backend)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,8 +87,7 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
             tell(Note(note, warning=True))
         material = _read(recipe, cache, tell)
         room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware())
-        deadline = started + 60 * recipe.max_minutes if recipe.max_minutes else math.inf
-        stages = Stages(cache, room, fingerprint(encoder) if encoder else None, deadline)
+        stages = Stages(cache, room, fingerprint(encoder) if encoder else None, recipe.max_minutes)
         assistant = stages.assistant() if stages.encoder else None
         ladder = _climb(stages, rungs, assistant, recipe, tell)
         choice = choose(ladder, recipe.terms)
@@ -128,7 +126,7 @@ def _climb(
     """Every rung trained, exported and measured, cheapest first; dearer ones are left out when time is up."""
     ladder: list[Measured] = []
     for rung in rungs:
-        if ladder and time.monotonic() > stages.deadline:
+        if ladder and rung.layers != stages.room.encoder_layers and time.monotonic() > stages.deadline:
             tell(Note(f"Time is up: {rung.name} and what is dearer was left out.", warning=True))
             break
         candidate = stages.candidate(rung, assistant)

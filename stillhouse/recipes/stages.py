@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -67,10 +68,14 @@ class Candidate:
 
 @final
 class Stages:
-    """The stages of one run, over one cache. `encoder` is the hash of the pretrained encoder, if there is one."""
+    """The stages of one run, over one cache. `encoder` is the hash of the pretrained encoder, if there is one.
 
-    def __init__(self, cache: StageCache, room: Classroom, encoder: str | None, deadline: float = math.inf) -> None:
-        self.cache, self.room, self.encoder, self.deadline = cache, room, encoder, deadline
+    With `minutes`, training that began before they are over ends at its next evaluation.
+    """
+
+    def __init__(self, cache: StageCache, room: Classroom, encoder: str | None, minutes: float | None = None) -> None:
+        self.cache, self.room, self.encoder, self.minutes = cache, room, encoder, minutes
+        self.deadline = time.monotonic() + 60 * minutes if minutes else math.inf
 
     @property
     def lessons(self) -> Lessons:
@@ -138,6 +143,7 @@ class Stages:
             "lessons": self.lessons.hash,
             "encoder": self.encoder,
             "seed": self.room.seed,
+            "minutes": self.minutes,
             "numbers": [hardware.device, hardware.precision, hardware.threads],
         }
 

@@ -137,7 +137,7 @@ async def _read(response: aiohttp.ClientResponse, stream: bool) -> Relayed | Fai
 async def _read_refusal(response: aiohttp.ClientResponse) -> Failure:
     status, body = response.status, await response.read()
     retry_after = read_retry_after(response.headers.get("Retry-After"))
-    if status >= 500:
+    if status >= 500 or status == 429:
         return Failure(TeacherUnavailable(f"The teacher failed with status {status}.", status, body), retry_after)
     return Failure(TeacherError(f"The teacher refused the call with status {status}.", status, body), retry_after)
 

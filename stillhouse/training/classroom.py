@@ -124,16 +124,34 @@ class Classroom:
         return self._reads_tokens(student)
 
     def teach(self, taught: Taught, schedule: Schedule, watch: Watch, teacher: Floats | None = None) -> None:
-        """Train a student: on the teacher's logits about the pool `[rows, all labels]` if given, else on words."""
+        """Train a student: on a teacher's logits about the pool `[rows, all labels]` if given, else on the answers.
+
+        Answers come with the teacher's own distribution where that was recorded; it counts as much as the words.
+        """
         lessons, sizes = self.lessons.train if teacher is None else self.pool, self.lessons.sizes
         task = Classification(taught.reader.ids(lessons.texts), lessons.labels, sizes)
         answered = np.flatnonzero((lessons.labels >= 0).any(axis=1))
         rows = range(len(lessons)) if teacher is not None else answered.tolist()
-        logits = None if teacher is None else to_positions(torch.from_numpy(teacher), sizes)
-        told = None if logits is None else torch.ones(logits.shape[:2], dtype=torch.bool)
+        if teacher is not None:
+            logits = to_positions(torch.from_numpy(teacher), sizes)
+            told = torch.ones(logits.shape[:2], dtype=torch.bool)
+            objective: Objective = ForwardKL(TEMPERATURE)
+        elif self.lessons.soft:
+            logits, told = self._recorded()
+            objective = 0.5 * ForwardKL() + 0.5 * CrossEntropy()
+        else:
+            logits, told, objective = None, None, CrossEntropy()
         source = Offline(task, rows, _batch_size(len(rows)), self.seed, logits, told)
-        objective: Objective = CrossEntropy() if teacher is None else ForwardKL(TEMPERATURE)
         train(Lesson(taught.student, task, source, objective), schedule, watch)
+
+    def _recorded(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The teacher's recorded distributions as logits `[lessons, fields, labels]`, and where there are any."""
+        flat = np.zeros((len(self.lessons.train), sum(self.lessons.sizes)), dtype=np.float32)
+        told = torch.zeros((len(self.lessons.train), len(self.lessons.sizes)), dtype=torch.bool)
+        for row, fields in self.lessons.soft.items():
+            flat[row] = np.log(np.concatenate(fields) + 1e-6)
+            told[row] = True
+        return to_positions(torch.from_numpy(flat), self.lessons.sizes), told
 
     @cached_property
     def tokens_per_lesson(self) -> float:
