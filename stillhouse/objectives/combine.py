@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -14,15 +15,24 @@ from stillhouse.signals.kinds import Kind
 __all__ = ["Composable", "WeightedSum"]
 
 
-class Composable:
-    """Gives an objective `+` and `*`."""
+class Composable(ABC):
+    """An objective that has `+` and `*`."""
 
-    def __mul__(self: Objective, weight: float) -> WeightedSum:
+    @property
+    @abstractmethod
+    def needs(self) -> frozenset[Kind]:
+        """What the teacher must tell."""
+
+    @abstractmethod
+    def __call__(self, student: StudentOutput, teacher: TeacherOutput, batch: Batch) -> LossSum:
+        """The loss summed over the positions that count, and how many there were."""
+
+    def __mul__(self, weight: float) -> WeightedSum:
         return WeightedSum(((float(weight), self),))
 
     __rmul__ = __mul__
 
-    def __add__(self: Objective, other: Objective) -> WeightedSum:
+    def __add__(self, other: Objective) -> WeightedSum:
         return WeightedSum(_terms(self) + _terms(other))
 
 
