@@ -47,7 +47,7 @@ FILES = {
     "sst2": ("train", "dev", "test"),
     "ag_news": ("train_subset", None, "test"),
 }
-LADDER = (Rung("words"), Rung("static"), Rung("encoder", 2), Rung("encoder", 3), Rung("encoder", 6))
+LADDER = (Rung("words"), Rung("static"), Rung("encoder", 2), Rung("encoder", 6))
 CONTROLS = ("words", "static", "encoder-2")
 DISTILBERT = {"accuracy_kept": 0.97, "times_smaller": 1.7, "times_faster": 1.6, "source": "arxiv.org/abs/1910.01108"}
 
@@ -55,11 +55,11 @@ DISTILBERT = {"accuracy_kept": 0.97, "times_smaller": 1.7, "times_faster": 1.6, 
 def main() -> int:
     arguments = parse(sys.argv[1:])
     started = time.monotonic()
-    names = ["banking77"] if arguments.quick else list(FILES)
+    names = ["banking77"] if arguments.quick else arguments.datasets
     with TemporaryDirectory() as scratch:
         home = arguments.home or Path(scratch)
         datasets = {name: full_labels(name, arguments, home) for name in names}
-        few = [] if arguments.quick else few_labels(arguments, home)
+        few = [] if arguments.quick or arguments.no_few_labels else few_labels(arguments, home)
     result = {
         "benchmark": "text_students",
         "command": "python benchmarks/text_students.py " + " ".join(sys.argv[1:]),
@@ -83,6 +83,8 @@ def main() -> int:
 def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[1] / "../shared/data")
+    parser.add_argument("--datasets", nargs="+", choices=list(FILES), default=list(FILES), help="all by default")
+    parser.add_argument("--no-few-labels", action="store_true", help="leave the second table out")
     parser.add_argument("--home", type=Path, help="keep finished stages here, to go on after an interruption")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="BANKING77 alone, 2,000 rows, the two smallest rungs")

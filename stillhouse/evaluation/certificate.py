@@ -4,11 +4,10 @@ The verdict is read from a two-sided interval [low, high] and the bar it has to 
 with the teacher, or, where true answers are known, an accuracy at most `margin` under the teacher's.
 
     low >= bar                                     non-inferior
+    rows too few to show it even if perfect        cannot tell: the rows that could
     high < bar                                     not shown: the student is worse than the margin allows
     low < bar <= high, observed above the bar      cannot tell: more rows would settle it, and how many
-    low < bar <= high, observed not above it
-        with rows enough to have shown it          not shown: more rows are not likely to help
-        with too few to show it even if perfect    cannot tell: the fewest rows that could
+    low < bar <= high, observed not above it       not shown: more rows are not likely to help
 
 Using the lower end of the two-sided interval makes the test stricter than its name: a student that misses the bar
 passes in at most (1 - confidence) / 2 of all draws. Every statement holds for one student fixed before the
@@ -158,15 +157,16 @@ def _judge(claim: Claim, more: Callable[[], int | None]) -> Finding:
     bar, interval = f"the bar of {100.0 * claim.bar:.4g}%", f"the {claim.measure}'s interval, {low:.2%} to {high:.2%},"
     if low >= claim.bar:
         return "non-inferior", None, f"{claim.observed}; {interval} clears {bar} with its lower end."
+    needed = more()
+    if claim.rows < claim.fewest:
+        needed = max(needed or 0, claim.fewest)
+        why = f"so few sealed rows cannot show that {bar} is cleared, whatever the answers; {needed:,} might."
+        return "cannot tell", needed, f"{claim.observed}; {why}"
     if high < claim.bar:
         return "not shown", None, f"{claim.observed}; {interval} lies wholly under {bar}."
-    needed = more()
     if needed is not None:
         needed = max(needed, claim.rows + 1)
         why = f"{interval} contains {bar}, and about {needed:,} sealed rows would settle it."
         return "cannot tell", needed, f"{claim.observed}; {why}"
-    if claim.rows < claim.fewest:
-        why = f"whatever the answers, fewer than {claim.fewest:,} sealed rows cannot show that {bar} is cleared."
-        return "cannot tell", claim.fewest, f"{claim.observed}; {why}"
     why = f"{interval} reaches {bar}, but more rows alone are unlikely to clear it."
     return "not shown", None, f"{claim.observed}; {why}"

@@ -25,7 +25,7 @@ from stillhouse.models.cost import parameters
 from stillhouse.recipes.cache import Artifact, StageCache
 from stillhouse.students.ladder import Rung
 from stillhouse.tasks.classification import split_fields
-from stillhouse.training.classroom import Classroom, Taught
+from stillhouse.training.classroom import Classroom, Taught, batch_size
 from stillhouse.training.events import Progress
 from stillhouse.training.lessons import Floats, Lessons, Part
 from stillhouse.training.loop import Schedule, Watch
@@ -37,6 +37,8 @@ VERSION = 2
 ASSISTANT_TOKENS = 1.0e6
 TOKENS = {"words": 4.5e6, "static": 4.5e6, "encoder": 1.5e6}
 """How much text each family is shown while it learns: what a laptop does in a minute or two."""
+LEAST_STEPS, MOST_EPOCHS = 200, 60
+"""So few rows that an epoch is a handful of steps are shown more often."""
 SAME = {"int8": 0.95, "float32": 0.999}
 """Share of rows on which an export must repeat the trained student's answer; else the next precision is tried."""
 SAMPLE = 2_000
@@ -86,7 +88,7 @@ class Stages:
 
         def make(folder: Path) -> str:
             taught = self.room.assistant()
-            epochs = self._epochs(ASSISTANT_TOKENS, len(self.lessons.train), least=3, most=12)
+            epochs = self._epochs(ASSISTANT_TOKENS, len(self.room.answered), least=3, most=12)
             score = self._teach("assistant", taught, epochs, folder)
             self.room.save(taught, folder)
             np.save(folder / "teacher.npy", self.room.teacher_logits(taught))
@@ -156,13 +158,14 @@ class Stages:
             if rung.layers == self.room.encoder_layers:
                 return guide, self.room.score(guide, self.lessons.selection)
         taught = self.room.rung(rung, guide)
-        rows = len(self.lessons.train) if teacher is None else len(self.room.pool)
+        rows = len(self.room.answered if teacher is None else self.room.pool)
         epochs = self._epochs(TOKENS[rung.family], rows, least=2, most=40)
         return taught, self._teach(rung.name, taught, epochs, folder, teacher)
 
     def _epochs(self, tokens: float, rows: int, least: int, most: int) -> int:
-        """As many epochs over `rows` as show about so many tokens, within bounds."""
-        return min(most, max(least, round(tokens / (max(1, rows) * self.room.tokens_per_lesson))))
+        """As many epochs over `rows` as show about so many tokens, within bounds; more where rows are few."""
+        wanted = min(most, max(least, round(tokens / (max(1, rows) * self.room.tokens_per_lesson))))
+        return max(wanted, min(MOST_EPOCHS, LEAST_STEPS * batch_size(rows) // max(1, rows)))
 
     def _teach(self, stage: str, taught: Taught, epochs: int, folder: Path, teacher: Floats | None = None) -> float:
         selection = self.lessons.selection

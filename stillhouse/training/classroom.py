@@ -33,7 +33,7 @@ from stillhouse.training.lessons import Floats, Lessons, Part
 from stillhouse.training.loop import Lesson, Schedule, Watch, train
 from stillhouse.training.offline import Offline
 
-__all__ = ["Classroom", "Taught"]
+__all__ = ["Classroom", "Taught", "batch_size"]
 
 BUCKETS, GRAMS = 2**15, 1024
 STATIC_WIDTH = 256
@@ -69,6 +69,11 @@ class Classroom:
     def __init__(self, lessons: Lessons, encoder: str | None, seed: int, hardware: Hardware) -> None:
         self.lessons, self.encoder_name, self.seed, self.hardware = lessons, encoder, seed, hardware
         torch.set_num_threads(hardware.threads)
+
+    @cached_property
+    def answered(self) -> list[int]:
+        """The lessons that the teacher answered."""
+        return np.flatnonzero((self.lessons.train.labels >= 0).any(axis=1)).tolist()
 
     @cached_property
     def pool(self) -> Part:
@@ -130,8 +135,7 @@ class Classroom:
         """
         lessons, sizes = self.lessons.train if teacher is None else self.pool, self.lessons.sizes
         task = Classification(taught.reader.ids(lessons.texts), lessons.labels, sizes)
-        answered = np.flatnonzero((lessons.labels >= 0).any(axis=1))
-        rows = range(len(lessons)) if teacher is not None else answered.tolist()
+        rows = range(len(lessons)) if teacher is not None else self.answered
         if teacher is not None:
             logits = to_positions(torch.from_numpy(teacher), sizes)
             told = torch.ones(logits.shape[:2], dtype=torch.bool)
@@ -141,7 +145,7 @@ class Classroom:
             objective = 0.5 * ForwardKL() + 0.5 * CrossEntropy()
         else:
             logits, told, objective = None, None, CrossEntropy()
-        source = Offline(task, rows, _batch_size(len(rows)), self.seed, logits, told)
+        source = Offline(task, rows, batch_size(len(rows)), self.seed, logits, told)
         train(Lesson(taught.student, task, source, objective), schedule, watch)
 
     def _recorded(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -238,5 +242,6 @@ def _new_tokenizer(texts: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _batch_size(rows: int) -> int:
+def batch_size(rows: int) -> int:
+    """Rows a step: fewer where there are few, so that an epoch still has steps."""
     return 64 if rows >= 4_000 else 32 if rows >= 500 else 16

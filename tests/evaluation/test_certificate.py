@@ -39,8 +39,8 @@ def judged(rows: int, wrong: int, terms: Terms = TERMS) -> Certificate:
         (1000, 15, "cannot tell", 5_687),  # observed above the bar: more rows would settle it
         (40, 0, "cannot tell", 183),
         (40, 1, "cannot tell", 183),  # under the bar, but too few to have shown anything
-        (40, 10, "not shown", None),  # few, yet enough to show it is worse
-        (1, 1, "not shown", None),  # a student within the margin would hardly ever be seen so
+        (40, 10, "cannot tell", 183),  # far under the bar, but no student could have passed on so few
+        (1, 1, "cannot tell", 183),
         (3, 1, "cannot tell", 183),
         (0, 0, "cannot tell", 183),
     ],
@@ -62,7 +62,8 @@ def test_the_verdict_agrees_with_the_interval(rows, share, margin, confidence):
     assert (certificate.verdict == "cannot tell") == (certificate.needed_rows is not None)
     assert certificate.needed_rows is None or certificate.needed_rows > rows
     if certificate.interval[1] < 1 - margin:
-        assert certificate.verdict == "not shown"
+        could_pass = clopper_pearson(rows, rows, confidence)[0] >= 1 - margin
+        assert certificate.verdict == ("not shown" if could_pass else "cannot tell")
 
 
 def test_a_student_on_the_bar_seldom_passes():
