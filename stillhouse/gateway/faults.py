@@ -38,6 +38,8 @@ async def _refusal(request: Request, error: Exception) -> Response:
     match error:
         case WireError(status=status, code=code, param=param):
             content = write_error(str(error), status, code, param)
+        case TeacherUnavailable(status=429, body=content) if content.lstrip()[:1] == b"{":
+            status = 429  # the client knows how to wait
         case TeacherUnavailable():
             status, content = 502, write_error(str(error), 502, "teacher_unavailable")
         case TeacherError(status=int(status), body=content) if content.lstrip()[:1] == b"{":

@@ -152,13 +152,22 @@ def test_a_teacher_in_trouble_gives_the_student_s_answer_or_502_but_no_hang(casc
 
 @pytest.mark.parametrize(("mood", "kind", "code"), [
     ("strict", openai.AuthenticationError, "bad_key"),
-    ("busy", openai.RateLimitError, "rate_limit"),
 ])  # fmt: skip
 def test_a_teacher_s_refusal_arrives_as_it_was(cascade, client, teacher, mood, kind, code):
     teacher.mood = mood
     with pytest.raises(kind) as caught:
         ask(client(cascade), "maybe")
     assert caught.value.code == code
+
+
+def test_an_overloaded_teacher_leaves_the_doubtful_call_to_the_student(cascade, client, teacher):
+    teacher.mood = "busy"
+    sdk = client(cascade)
+    raw = sdk.chat.completions.with_raw_response.create(model=MODEL, messages=prompt("maybe refund"))
+    assert raw.headers[ROUTE] == "student; confidence=0.25; flag=teacher-unavailable"
+    with pytest.raises(openai.RateLimitError) as caught:
+        sdk.chat.completions.create(model=MODEL, messages=UNKNOWN_PROMPT)
+    assert caught.value.code == "rate_limit"
 
 
 def test_a_stream_that_breaks_off_is_an_error_of_the_sdk(cascade, client, teacher):
