@@ -19,7 +19,7 @@ from stillhouse.errors import StillhouseError
 
 __all__ = ["quickstart"]
 
-REQUEST = "hi, the kettle i got from you last week gives sparks when i plug it in, smells burnt. is it safe???"
+REQUEST = "hi, i was charged twice for my plus membership this month, can you refund one of the payments please"
 """A call that the bundled traffic does not hold."""
 
 
@@ -84,7 +84,7 @@ def _served(bundle: Path) -> Generator[str]:
             if not line:
                 raise StillhouseError("The server did not start; try `stillhouse serve` by hand to see why.")
             listening: dict[str, Any] = json_format.loads(line)
-            yield str(listening["url"])
+            yield str(listening["base_url"])
         finally:
             server.terminate()
             server.wait(timeout=15)

@@ -88,7 +88,7 @@ class Stages:
 
         def make(folder: Path) -> str:
             taught = self.room.assistant()
-            epochs = self._epochs(ASSISTANT_TOKENS, len(self.room.answered), least=3, most=12)
+            epochs = self._epochs(ASSISTANT_TOKENS, len(self.room.answered), least=3, most=10)
             score = self._teach("assistant", taught, epochs, folder)
             self.room.save(taught, folder)
             np.save(folder / "teacher.npy", self.room.teacher_logits(taught))
