@@ -62,9 +62,9 @@ def open_reader(featurizer: Featurizer, folder: Path) -> Reader:
     return TokenizerReader(Tokenizer.from_file(str(folder / "tokenizer.json")), featurizer.max_tokens)
 
 
-def pad(rows: Sequence[Ids]) -> tuple[Ids, Ids]:
-    """Ids and attention mask, both `[rows, tokens]`, padded with zeros to the longest row."""
-    longest = max(map(len, rows))
+def pad(rows: Sequence[Ids], multiple: int = 1) -> tuple[Ids, Ids]:
+    """Ids and attention mask, both `[rows, tokens]`, padded with zeros to the longest row, or the next multiple."""
+    longest = -(-max(map(len, rows)) // multiple) * multiple
     ids = np.zeros((len(rows), longest), dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
     for index, row in enumerate(rows):

@@ -32,7 +32,7 @@ from stillhouse.training.loop import Schedule, Watch
 
 __all__ = ["Candidate", "Stages"]
 
-VERSION = 2
+VERSION = 3
 """Raised when a stage would make something else of the same inputs."""
 ASSISTANT_TOKENS = 1.0e6
 TOKENS = {"words": 4.5e6, "static": 4.5e6, "encoder": 1.5e6}

@@ -17,6 +17,10 @@ from stillhouse.models.tokenizers import Ids, pad
 __all__ = ["Classification", "split_fields", "to_positions"]
 
 
+LENGTHS = 4
+"""Batches are a multiple of this long: a CPU makes its kernels anew for every shape, which costs more than padding."""
+
+
 @final
 @dataclass(frozen=True)
 class Classification:
@@ -27,7 +31,7 @@ class Classification:
     sizes: tuple[int, ...]
 
     def batch(self, rows: Sequence[int]) -> Batch:
-        ids, mask = pad([self.ids[row] for row in rows])
+        ids, mask = pad([self.ids[row] for row in rows], LENGTHS)
         return Batch(
             torch.from_numpy(ids),
             torch.from_numpy(mask),
