@@ -12,10 +12,10 @@ IDS = [np.array([5, 6, 7]), np.array([8]), np.array([9, 4])]
 TASK = Classification(IDS, np.array([[0, 2], [1, -1], [-1, 0]]), (2, 3))
 
 
-def test_a_batch_holds_its_rows_in_order():
+def test_a_batch_holds_its_rows_in_order_padded_to_a_multiple_of_four():
     batch = TASK.batch([2, 0])
-    assert batch.input_ids.tolist() == [[9, 4, 0], [5, 6, 7]]
-    assert batch.attention_mask.tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert batch.input_ids.tolist() == [[9, 4, 0, 0], [5, 6, 7, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
     assert batch.labels.tolist() == [[-1, 0], [0, 2]]
     assert batch.rows.tolist() == [2, 0]
 
