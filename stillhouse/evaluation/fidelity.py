@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.evaluation.answers import Bools, Floats
+from stillhouse.evaluation.answers import Answers, Bools, Floats
 
-__all__ = ["Confusion", "Fidelity", "FieldFidelity", "agrees", "measure_fidelity", "soft_divergence"]
+__all__ = ["Confusion", "Fidelity", "FieldFidelity", "agrees", "judge", "measure_fidelity", "soft_divergence"]
 
 Labels = NDArray[np.integer]
 
@@ -54,6 +54,18 @@ class Fidelity:
 def agrees(predicted: Labels, teacher: Labels) -> Bools:
     """[rows] Whether all fields agree, of `predicted` and `teacher` [rows, fields]."""
     return np.all(predicted == teacher, axis=1)
+
+
+def judge(predicted: Labels, confidence: Floats, teacher: Labels, truths: Labels) -> Answers:
+    """What was predicted against the teacher's labels, and against the truth on the rows where it is known.
+
+    `predicted`, `teacher` and `truths` are [rows, fields], `confidence` [rows]; -1 in `truths` is unknown.
+    """
+    correct, known = agrees(predicted, teacher), np.all(truths >= 0, axis=1)
+    if not known.any():
+        return Answers(correct, confidence)
+    right = agrees(predicted[known], truths[known])
+    return Answers(correct, confidence, right, agrees(teacher[known], truths[known]))
 
 
 def measure_fidelity(predicted: Labels, teacher: Labels, sizes: Sequence[int], top: int = 20) -> Fidelity:

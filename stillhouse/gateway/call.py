@@ -10,6 +10,7 @@ from urllib.request import Request, urlopen
 
 from stillhouse.chat import Message
 from stillhouse.errors import StillhouseError
+from stillhouse.gateway.routes.chat import ROUTE
 
 __all__ = ["Answer", "call_once"]
 
@@ -30,6 +31,6 @@ def call_once(base_url: str, model: str, messages: Sequence[Message], seconds: f
     try:
         with urlopen(request, timeout=seconds) as response:
             content = json.load(response)
-            return Answer(content["choices"][0]["message"]["content"], response.headers["x-stillhouse-route"])
+            return Answer(content["choices"][0]["message"]["content"], response.headers[ROUTE])
     except (URLError, ValueError, KeyError) as error:
         raise StillhouseError(f"The server at {base_url} did not answer as expected: {error}.") from error

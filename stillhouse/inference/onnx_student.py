@@ -13,7 +13,7 @@ import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 from stillhouse.bundle.manifest import Featurizer
 from stillhouse.models.tokenizers import Reader, open_reader, pad
 
-__all__ = ["Floats", "OnnxStudent", "softmax"]
+__all__ = ["Floats", "OnnxStudent", "likeliest", "softmax"]
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,6 +58,13 @@ class OnnxStudent:
     def count_tokens(self, text: str) -> int:
         """How many ids a text is read as."""
         return len(self._reader.ids([text])[0])
+
+
+def likeliest(probabilities: Sequence[Floats]) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The likeliest label of each field `[rows, fields]`, and the confidence `[rows]`: the product of their shares."""
+    labels = np.stack([rows.argmax(axis=1) for rows in probabilities], axis=1).astype(np.int64)
+    confidence: Floats = np.prod([rows.max(axis=1) for rows in probabilities], axis=0)
+    return labels, confidence
 
 
 def softmax(logits: Floats, temperature: float = 1.0) -> Floats:

@@ -14,6 +14,7 @@ from stillhouse.bundle.answer import AnswerForm, Field
 from stillhouse.bundle.manifest import Manifest
 from stillhouse.chat import ChatCall, Choice, Completion, Message, Route, Shape, TokenLogprob, Usage
 from stillhouse.inference.batcher import Batcher
+from stillhouse.inference.onnx_student import likeliest
 from stillhouse.wire.errors import Unsupported
 from stillhouse.wire.response_format import json_text
 
@@ -122,8 +123,7 @@ class Student:
 
     def _classify(self, texts: Sequence[str]) -> list[Reading]:
         probabilities = self._classifier.predict(texts)
-        labels = np.stack([rows.argmax(axis=1) for rows in probabilities], axis=1).tolist()
-        confidence = np.prod([rows.max(axis=1) for rows in probabilities], axis=0).tolist()
+        labels, confidence = (array.tolist() for array in likeliest(probabilities))
         return [
             Reading(labels[row], confidence[row], self._classifier.count_tokens(text), [p[row] for p in probabilities])
             for row, text in enumerate(texts)

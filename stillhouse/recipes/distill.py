@@ -126,7 +126,7 @@ def _climb(
     """Every rung trained, exported and measured, cheapest first; dearer ones are left out when time is up."""
     ladder: list[Measured] = []
     for rung in rungs:
-        if ladder and rung.layers != stages.room.encoder_layers and time.monotonic() > stages.deadline:
+        if ladder and time.monotonic() > stages.deadline and rung.layers != stages.room.encoder_layers:
             tell(Note(f"Time is up: {rung.name} and what is dearer was left out.", warning=True))
             break
         candidate = stages.candidate(rung, assistant)

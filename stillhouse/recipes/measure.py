@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stillhouse.evaluation import fidelity
 from stillhouse.evaluation.answers import Answers, Terms
 from stillhouse.evaluation.binomial import clopper_pearson
 from stillhouse.evaluation.calibration import expected_calibration_error
 from stillhouse.evaluation.efficiency import Pace
-from stillhouse.evaluation.fidelity import agrees, measure_fidelity
 from stillhouse.evaluation.selective import risk_coverage
-from stillhouse.inference.onnx_student import softmax
+from stillhouse.inference.onnx_student import likeliest, softmax
 from stillhouse.recipes.stages import Candidate
 from stillhouse.reports.record import Quality, RungRecord, Speed
 from stillhouse.tasks.classification import split_fields
@@ -53,18 +53,12 @@ class Choice:
 def answer_part(logits: Floats, sizes: Sequence[int], temperatures: Sequence[float]) -> Said:
     """Labels and confidence from raw scores: confidence is the product over fields of the likeliest label's share."""
     fields = [softmax(part, t) for part, t in zip(split_fields(logits, tuple(sizes)), temperatures, strict=True)]
-    predicted = np.stack([part.argmax(axis=1) for part in fields], axis=1).astype(np.int64)
-    return Said(predicted, np.prod([part.max(axis=1) for part in fields], axis=0))
+    return Said(*likeliest(fields))
 
 
 def judge(said: Said, part: Part) -> Answers:
     """What was said against the teacher's labels, and against the truth on the rows where it is known."""
-    correct = agrees(said.predicted, part.labels)
-    known = (part.truths >= 0).all(axis=1)
-    if not known.any():
-        return Answers(correct, said.confidence)
-    truths = part.truths[known]
-    return Answers(correct, said.confidence, agrees(said.predicted[known], truths), agrees(part.labels[known], truths))
+    return fidelity.judge(said.predicted, said.confidence, part.labels, part.truths)
 
 
 def measure(candidate: Candidate, pace: Pace, selection: Part, sizes: Sequence[int], terms: Terms) -> Measured:
@@ -72,12 +66,12 @@ def measure(candidate: Candidate, pace: Pace, selection: Part, sizes: Sequence[i
     logits = candidate.open(threads=0).logits_of_many(selection.texts, sum(sizes))
     said = answer_part(logits, sizes, candidate.temperatures)
     answers = judge(said, selection)
-    fidelity = measure_fidelity(said.predicted, selection.labels, sizes)
+    faithful = fidelity.measure_fidelity(said.predicted, selection.labels, sizes)
     rows = len(selection)
     quality = Quality(
-        agreement=fidelity.agreement,
+        agreement=faithful.agreement,
         agreement_interval=clopper_pearson(rows - answers.disagreements, rows, terms.confidence),
-        macro_f1=float(np.mean([field.macro_f1 for field in fidelity.fields])),
+        macro_f1=float(np.mean([field.macro_f1 for field in faithful.fields])),
         ece=expected_calibration_error(answers.confidence, answers.correct),
         coverage_at_risk=_coverage(answers, terms.risk),
         rows=rows,

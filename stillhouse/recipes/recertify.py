@@ -8,10 +8,11 @@ import numpy as np
 
 from stillhouse.bundle.certificate import Certificate
 from stillhouse.data.traffic import load_traffic
-from stillhouse.evaluation.answers import Answers, Terms
+from stillhouse.evaluation.answers import Terms
 from stillhouse.evaluation.certificate import recertify
-from stillhouse.evaluation.fidelity import agrees
+from stillhouse.evaluation.fidelity import judge
 from stillhouse.inference.onnx_classifier import OnnxClassifier
+from stillhouse.inference.onnx_student import likeliest
 
 __all__ = ["certify_bundle"]
 
@@ -27,14 +28,7 @@ def certify_bundle(bundle: Path, files: tuple[Path, ...], terms: Terms, *, skip_
     traffic = load_traffic(files, skip_bad_rows=skip_bad_rows, keep_misfits=True, forms=forms)
     answered = np.flatnonzero(traffic.answered)
     fields = classifier.predict_many([traffic.texts[row] for row in answered])
-    predicted = np.stack([part.argmax(axis=1) for part in fields], axis=1)
-    confidence = np.prod([part.max(axis=1) for part in fields], axis=0)
-    labels, truths = traffic.labels[answered], traffic.truths[answered]
-    known = (truths >= 0).all(axis=1)
-    answers = Answers(agrees(predicted, labels), confidence)
-    if known.any():
-        answers = Answers(
-            answers.correct, confidence, agrees(predicted[known], truths[known]), agrees(labels[known], truths[known])
-        )
+    predicted, confidence = likeliest(fields)
+    answers = judge(predicted, confidence, traffic.labels[answered], traffic.truths[answered])
     provenance = {"traffic_sha256": traffic.source_hash, "student": manifest.files, "rows": len(answered)}
     return recertify(answers, manifest.threshold, terms, provenance)

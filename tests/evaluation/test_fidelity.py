@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 from sklearn import metrics
 
-from stillhouse.evaluation.fidelity import agrees, measure_fidelity, soft_divergence
+from stillhouse.evaluation.fidelity import agrees, judge, measure_fidelity, soft_divergence
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,14 @@ def test_soft_divergence_stays_finite_at_zeros():
     assert soft_divergence(hard, hard) == 0.0
     assert soft_divergence(hard, wrong) == pytest.approx(np.log(1e12))
     assert soft_divergence(np.zeros((0, 2)), np.zeros((0, 2))) == 0.0
+
+
+def test_answers_are_judged_against_the_truth_only_where_it_is_known():
+    predicted, teacher, truths = np.array([[0], [1], [2]]), np.array([[0], [1], [-2]]), np.array([[1], [1], [-1]])
+    judged = judge(predicted, np.array([0.9, 0.8, 0.7]), teacher, truths)
+    assert judged.correct.tolist() == [True, True, False]
+    assert judged.student_right is not None
+    assert judged.student_right.tolist() == [False, True]
+    assert judged.teacher_right is not None
+    assert judged.teacher_right.tolist() == [False, True]
+    assert judge(predicted, np.array([0.9, 0.8, 0.7]), teacher, np.full((3, 1), -1)).student_right is None

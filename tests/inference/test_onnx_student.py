@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stillhouse.bundle.manifest import Featurizer
-from stillhouse.inference.onnx_student import OnnxStudent, softmax
+from stillhouse.inference.onnx_student import OnnxStudent, likeliest, softmax
 from tests.gateway.bundles import BUCKETS, make_bundle
 
 FEATURIZER = Featurizer("ngrams", 512, BUCKETS)
@@ -42,3 +42,11 @@ def test_softmax_is_steady_and_softens_with_temperature():
     assert softmax(logits)[1].tolist() == pytest.approx([0.731059, 0.268941], abs=1e-6)
     assert softmax(logits, 2.0)[1].tolist() == pytest.approx([0.622459, 0.377541], abs=1e-6)
     assert softmax(logits, 2.0).dtype == np.float32
+
+
+def test_the_likeliest_labels_come_with_the_product_of_their_shares():
+    first = np.array([[0.9, 0.1], [0.4, 0.6]], dtype=np.float32)
+    second = np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]], dtype=np.float32)
+    labels, confidence = likeliest([first, second])
+    assert labels.tolist() == [[0, 2], [1, 0]]
+    assert confidence.tolist() == pytest.approx([0.45, 0.6])

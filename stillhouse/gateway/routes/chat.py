@@ -19,7 +19,7 @@ from stillhouse.gateway.stream import EVENTS, relayed_response
 from stillhouse.wire.chat import read_call, write_completion, write_stream
 from stillhouse.wire.errors import unknown_model
 
-__all__ = ["LARGEST_BODY", "ChatCompletions"]
+__all__ = ["LARGEST_BODY", "ROUTE", "ChatCompletions"]
 
 LARGEST_BODY = 8 * 2**20
 """Bytes of a request's body; more is refused."""
