@@ -7,6 +7,7 @@ StillhouseError
 │   ├── BadRow            one row of one file, named by file and line
 │   └── NotATask          the answers are not labels or enumerated fields
 ├── BundleError           a bundle is missing, torn or of another version
+├── SignalError           a teacher's signals cannot be written, are damaged, or belong to something else
 ├── ExportMismatch        the exported student does not answer as the trained one
 ├── CannotCertify         too few rows to say anything
 └── TeacherError          the teacher did not answer
@@ -22,6 +23,7 @@ __all__ = [
     "ExportMismatch",
     "MissingExtra",
     "NotATask",
+    "SignalError",
     "StillhouseError",
     "TeacherError",
     "TeacherUnavailable",
@@ -64,6 +66,10 @@ class NotATask(TrafficError):
 
 class BundleError(StillhouseError):
     """A bundle is missing, torn or of another version."""
+
+
+class SignalError(StillhouseError):
+    """A teacher's signals cannot be written, are damaged, or belong to another teacher, dataset or tokenizer."""
 
 
 class ExportMismatch(StillhouseError):
