@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from stillhouse.bundle.manifest import Featurizer
 from stillhouse.models.ngrams import ngram_ids
 
-__all__ = ["Ids", "NgramReader", "Reader", "TokenizerReader", "open_reader", "pad"]
+__all__ = ["Ids", "NgramReader", "Reader", "TokenizerReader", "open_reader", "pad", "read_ids"]
 
 Ids = npt.NDArray[np.int64]
 
@@ -62,10 +62,26 @@ def open_reader(featurizer: Featurizer, folder: Path) -> Reader:
     return TokenizerReader(Tokenizer.from_file(str(folder / "tokenizer.json")), featurizer.max_tokens)
 
 
-def pad(rows: Sequence[Ids], multiple: int = 1) -> tuple[Ids, Ids]:
-    """Ids and attention mask, both `[rows, tokens]`, padded with zeros to the longest row, or the next multiple."""
+def read_ids(texts: Sequence[str], tokenizer: Any, tokens: int) -> tuple[list[Ids], int]:
+    """The ids of each text, at most `tokens` from its beginning, and the id that fills short rows.
+
+    `tokenizer` is one of Transformers, or a `tokenizers.Tokenizer`, which is left as it is.
+    """
+    if isinstance(tokenizer, Tokenizer):
+        own = Tokenizer.from_str(tokenizer.to_str())
+        own.no_padding()
+        own.enable_truncation(tokens)
+        found, padding = [encoding.ids for encoding in own.encode_batch_fast(list(texts))], 0
+    else:
+        read = tokenizer(list(texts), truncation=True, max_length=tokens, return_attention_mask=False)
+        found, padding = read["input_ids"], int(tokenizer.pad_token_id or 0)
+    return [np.asarray(ids or [padding], dtype=np.int64) for ids in found], padding
+
+
+def pad(rows: Sequence[Ids], multiple: int = 1, padding: int = 0) -> tuple[Ids, Ids]:
+    """Ids and attention mask, both `[rows, tokens]`, filled with `padding` to the longest row, or the next multiple."""
     longest = -(-max(map(len, rows)) // multiple) * multiple
-    ids = np.zeros((len(rows), longest), dtype=np.int64)
+    ids = np.full((len(rows), longest), padding, dtype=np.int64)
     mask = np.zeros((len(rows), longest), dtype=np.int64)
     for index, row in enumerate(rows):
         ids[index, : len(row)] = row

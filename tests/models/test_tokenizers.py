@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from stillhouse.bundle.manifest import Featurizer
-from stillhouse.models.tokenizers import NgramReader, TokenizerReader, open_reader, pad
+from stillhouse.models.tokenizers import NgramReader, TokenizerReader, open_reader, pad, read_ids
 from tests.models import tiny
 
 TEXTS = ["where is my parcel", "", "refund please", "money back now " * 10, "ünknown ☃"]
@@ -56,3 +57,20 @@ def test_rows_are_padded_to_the_longest_with_a_mask():
     ids, mask = pad([np.array([5, 6, 7]), np.array([8])])
     assert ids.tolist() == [[5, 6, 7], [8, 0, 0]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_ids_are_read_by_tokenizers_of_either_kind_which_stay_as_they_were():
+    own = tiny.wordpiece()
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece(), pad_token="[UNK]", unk_token="[UNK]")
+    text = "where is my parcel now"
+    for tokenizer, padding in ((own, 0), (wrapped, 1)):
+        found, filling = read_ids([text, "late"], tokenizer, 4)
+        assert [ids.tolist() for ids in found] == [[*own.encode(text).ids[:3], 3], own.encode("late").ids]
+        assert filling == padding
+    assert own.truncation is None
+
+
+def test_short_rows_can_be_filled_with_another_id():
+    ids, mask = pad([np.array([5]), np.array([6, 7])], padding=9)
+    assert ids.tolist() == [[5, 9], [6, 7]]
+    assert mask.tolist() == [[1, 0], [1, 1]]
