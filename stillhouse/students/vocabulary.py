@@ -22,13 +22,12 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 """What SentencePiece falls back to for a character it does not know."""
 
 
-def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[Tokenizer, list[int]]:
+def trim(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[Tokenizer, list[int]]:
     """A tokenizer with fewer tokens, and the old id of each of its tokens in order.
 
     Kept are the tokens that `texts` use, special and added tokens, single characters (so that any text still
-    reads as pieces), the first `common` ids (vocabularies are commonly sorted by use), and whatever merges need to
-    build these. Texts that only use kept tokens read exactly as before. Unknown kinds of model are left whole.
-    It neither truncates nor pads.
+    reads as pieces), and whatever merges need to build these. Texts that only use kept tokens read exactly as
+    before. Unknown kinds of model are left whole. It neither truncates nor pads.
     """
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     tokenizer.no_truncation()
@@ -39,7 +38,6 @@ def trim(tokenizer: Tokenizer, texts: Iterable[str], common: int = 0) -> tuple[T
     if kind not in ("WordPiece", "BPE", "Unigram"):
         return tokenizer, list(range(max(old.values()) + 1))
     used = {token for text in texts for token in tokenizer.encode(text).tokens}
-    used.update(token for token, index in old.items() if index < common)
     used.update(token["content"] for token in spec["added_tokens"])
     used.update(token for token in old if len(_bare(token)) <= 1 or _BYTE.fullmatch(token))
     used.update(_unknown(spec["model"]))

@@ -122,11 +122,6 @@ def test_the_given_tokenizer_stays_and_its_truncation_hides_nothing(whole):
 
 
 @every_kind
-def test_common_ids_may_be_kept_as_well(whole):
-    assert set(range(30)) <= set(trim(whole, TRAFFIC, common=30)[1])
-
-
-@every_kind
 def test_no_traffic_leaves_what_any_text_needs(whole):
     assert "[UNK]" not in trim(whole, [])[0].encode("parcel").tokens
 
