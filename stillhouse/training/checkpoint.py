@@ -1,4 +1,4 @@
-"""Save and resume exactly: weights, optimizer, schedule, random state, position."""
+"""Save and resume exactly: weights that learn, optimizer, schedule, source, random state, position."""
 
 from __future__ import annotations
 
@@ -9,11 +9,24 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-__all__ = ["Position", "load", "save"]
+from stillhouse.errors import UsageError
+from stillhouse.training.distributed import (
+    count,
+    gathered,
+    is_main,
+    load_optimizer,
+    load_state,
+    number,
+    optimizer_state,
+    state_of,
+)
+from stillhouse.training.source import Source
+
+__all__ = ["Moving", "Position", "load", "save"]
 
 
 @dataclass
@@ -28,25 +41,34 @@ class Position:
     finished: bool = False
 
 
-def save(
-    path: Path, student: nn.Module, optimizer: Optimizer, schedule: LRScheduler, position: Position, best: Any
-) -> None:
-    """Write a checkpoint; a kill while writing leaves the one before."""
-    waiting = path.with_suffix(".writing")
+@dataclass(frozen=True)
+class Moving:
+    """What changes from step to step: the module that learns, the optimizer, its schedule, and the source."""
+
+    module: nn.Module
+    optimizer: Optimizer
+    schedule: LRScheduler
+    source: Source
+
+
+def save(path: Path, moving: Moving, position: Position, best: Any) -> None:
+    """Write a checkpoint; a kill while writing leaves the one before. All processes must call; the main one writes."""
     state = {
-        "student": student.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
+        "module": state_of(moving.module),
+        "optimizer": optimizer_state(moving.module, moving.optimizer),
+        "schedule": moving.schedule.state_dict(),
+        "source": moving.source.state(),
         "position": vars(position).copy(),
         "best": best,
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all(),
+        "random": gathered([_chance()]),
     }
-    torch.save(state, waiting)
-    waiting.replace(path)
+    if is_main():
+        waiting = path.with_suffix(".writing")
+        torch.save(state, waiting)
+        waiting.replace(path)
 
 
-def load(path: Path, student: nn.Module, optimizer: Optimizer, schedule: LRScheduler) -> tuple[Position, Any] | None:
+def load(path: Path, moving: Moving) -> tuple[Position, Any] | None:
     """Put everything back as it was when saved; None when there is nothing (whole) to go on from."""
     if not path.is_file():
         return None
@@ -54,9 +76,23 @@ def load(path: Path, student: nn.Module, optimizer: Optimizer, schedule: LRSched
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, UnpicklingError):  # torn by a crash of the machine, not of the run
         return None
-    student.load_state_dict(state["student"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    torch.set_rng_state(state["random"])
-    torch.cuda.set_rng_state_all(state["random_cuda"])
+    if len(state["random"]) != count():
+        raise UsageError(
+            f"This run was begun by {len(state['random'])} processes and is gone on with by {count()}. Start as many, "
+            f"or delete {path} to begin anew."
+        )
+    load_state(moving.module, state["module"])
+    load_optimizer(moving.module, moving.optimizer, state["optimizer"])
+    moving.schedule.load_state_dict(state["schedule"])
+    moving.source.restore(state["source"])
+    own = state["random"][number()]
+    torch.set_rng_state(own["cpu"])
+    if "cuda" in own:
+        torch.cuda.set_rng_state(own["cuda"])
     return Position(**state["position"]), state["best"]
+
+
+def _chance() -> dict[str, Tensor]:
+    """Where the random numbers of this process are."""
+    found = {"cpu": torch.get_rng_state()}
+    return found | {"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else found

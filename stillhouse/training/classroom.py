@@ -64,10 +64,17 @@ class Pretrained:
 
 @final
 class Classroom:
-    """One run's lessons and hardware; every method is a function of these and its arguments."""
+    """One run's lessons and hardware; every method is a function of these and its arguments.
 
-    def __init__(self, lessons: Lessons, encoder: str | None, seed: int, hardware: Hardware) -> None:
+    With `freeze`, the encoder's token embeddings and so many of its first layers stay as they were pretrained, in
+    every encoder student that has them.
+    """
+
+    def __init__(
+        self, lessons: Lessons, encoder: str | None, seed: int, hardware: Hardware, *, freeze: int = 0
+    ) -> None:
         self.lessons, self.encoder_name, self.seed, self.hardware = lessons, encoder, seed, hardware
+        self.freeze = freeze
         torch.set_num_threads(hardware.threads)
 
     @cached_property
@@ -110,22 +117,24 @@ class Classroom:
         """The whole encoder with a fresh head, not yet taught."""
         torch.manual_seed(self.seed)
         student = EncoderStudent(deepcopy(self.pretrained.encoder.model), sum(self.lessons.sizes))
+        if self.freeze:
+            student.freeze(self.freeze)
         return self._reads_tokens(student)
 
     def rung(self, rung: Rung, assistant: Taught | None) -> Taught:
         """A candidate, not yet taught; encoders start as the assistant's own layers and head, or as pretrained."""
-        torch.manual_seed(self.seed)
         labels = sum(self.lessons.sizes)
+        whole = (assistant or self.assistant()).student if rung.family == "encoder" else None
+        torch.manual_seed(self.seed)
         if rung.family == "words":
             featurizer = Featurizer("ngrams", GRAMS, BUCKETS)
             return Taught(WordsStudent(BUCKETS, labels), NgramReader(BUCKETS, GRAMS), featurizer, None)
         if rung.family == "static":
             return self._static(labels)
-        if assistant is None:
-            return self._reads_tokens(EncoderStudent(shrink(self.pretrained.encoder.model, rung.layers), labels))
-        assert isinstance(assistant.student, EncoderStudent)
-        student = EncoderStudent(shrink(assistant.student.encoder, rung.layers), labels)
-        student.head_from(assistant.student)
+        assert isinstance(whole, EncoderStudent)
+        student = EncoderStudent(shrink(whole.encoder, rung.layers), labels)
+        if assistant is not None:
+            student.head_from(whole)
         return self._reads_tokens(student)
 
     def teach(self, taught: Taught, schedule: Schedule, watch: Watch, teacher: Floats | None = None) -> None:
@@ -182,7 +191,9 @@ class Classroom:
             for start in range(0, len(order), 256):
                 rows = order[start : start + 256]
                 batch = task.batch(rows).to(next(taught.student.parameters()).device)
-                result[rows] = taught.student(batch.input_ids, batch.attention_mask).float().cpu().numpy()
+                result[rows] = (
+                    taught.student(batch.inputs["input_ids"], batch.inputs["attention_mask"]).float().cpu().numpy()
+                )
         return result
 
     def teacher_logits(self, assistant: Taught) -> Floats:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
-from stillhouse.models.outputs import Batch, TeacherOutput
+from stillhouse.models.outputs import Batch, Layers, TeacherOutput
 from stillhouse.objectives.response import CrossEntropy, ForwardKL
 from stillhouse.signals.kinds import Kind
 from stillhouse.students.encoder import EncoderStudent
@@ -17,6 +19,7 @@ from stillhouse.students.words import WordsStudent
 from stillhouse.tasks.classification import Classification, to_positions
 from stillhouse.training.loop import Lesson, Schedule, Watch
 from stillhouse.training.offline import Offline
+from stillhouse.training.source import Share, Source
 from tests.models import tiny
 
 SIZES = (3, 2)
@@ -66,7 +69,7 @@ def score(student: Student) -> float:
     given = task()
     batch = given.batch(range(ROWS))
     with torch.no_grad():
-        picked = given.output(student(batch.input_ids, batch.attention_mask)).logits.argmax(-1)
+        picked = given.output(student, batch, Layers()).logits.argmax(-1)
     return float((picked == batch.labels).all(1).float().mean())
 
 
@@ -83,9 +86,9 @@ class Killed(Exception):
 
 
 class Dying:
-    """A source whose machine goes away when the batch after `last` batches is asked for."""
+    """A source whose machine goes away when the step after `last` steps is asked for."""
 
-    def __init__(self, inner: Offline, last: int) -> None:
+    def __init__(self, inner: Source, last: int) -> None:
         self.inner, self.left = inner, last
 
     @property
@@ -93,12 +96,27 @@ class Dying:
         return self.inner.tells
 
     @property
-    def batches(self) -> int:
-        return self.inner.batches
+    def steps(self) -> int:
+        return self.inner.steps
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Batch, TeacherOutput]]:
-        for pair in self.inner.epoch(epoch, start):
-            if not self.left:
-                raise Killed
-            self.left -= 1
-            yield pair
+    @property
+    def follows(self) -> bool:
+        return self.inner.follows
+
+    def begin(self, student: nn.Module, layers: Layers) -> None:
+        self.inner.begin(student, layers)
+
+    def step(self, epoch: int, number: int, share: Share) -> Iterator[tuple[Batch, TeacherOutput]]:
+        if not self.left:
+            raise Killed
+        self.left -= 1
+        return self.inner.step(epoch, number, share)
+
+    def stepped(self, student: nn.Module) -> None:
+        self.inner.stepped(student)
+
+    def state(self) -> dict[str, Any]:
+        return self.inner.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.inner.restore(state)

@@ -85,6 +85,21 @@ def test_without_an_encoder_there_are_no_layers():
     assert Classroom(lessons(), None, 0, HARDWARE).encoder_layers == 0
 
 
+@pytest.mark.parametrize("taught_before", [True, False], ids=["cut from the assistant", "from the pretrained"])
+def test_what_is_frozen_stays_as_it_was_pretrained_in_every_encoder(taught_before, folder):
+    room = Classroom(lessons(), folder, 0, HARDWARE, freeze=2)
+    assistant = room.assistant() if taught_before else None
+    taught = room.rung(Rung("encoder", 2), assistant)  # the first and the last of three blocks
+    before = {name: weight.clone() for name, weight in taught.student.state_dict().items()}
+    room.teach(taught, Schedule(epochs=2), watch(), np.zeros((len(room.pool), 5), dtype=np.float32))
+    changed = {name for name, weight in taught.student.state_dict().items() if not weight.equal(before[name])}
+    assert "head.weight" in changed
+    assert any("layer.1." in name for name in changed)
+    assert not any("layer.0." in name or "word_embeddings" in name for name in changed)
+    static = room.rung(Rung("static"), None).student
+    assert all(weight.requires_grad for weight in static.parameters())
+
+
 @pytest.mark.parametrize("rung", RUNGS[:2], ids=lambda rung: rung.name)
 def test_a_rung_learns_words_and_is_kept(rung, room, tmp_path):
     taught, part = room.rung(rung, None), room.lessons.selection

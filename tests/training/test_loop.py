@@ -5,15 +5,35 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from stillhouse.errors import UsageError
 from stillhouse.export.onnx import export_onnx
+from stillhouse.objectives.feature import HiddenStates
 from stillhouse.objectives.response import CrossEntropy, ForwardKL
+from stillhouse.students.lora import Lora, lora
+from stillhouse.teachers.local import Local
 from stillhouse.training.loop import Lesson, Schedule, train
 from stillhouse.training.offline import Offline
-from tests.training.pupils import FAMILIES, SCHEDULE, lesson, pupil, score, source, task, watch
+from stillhouse.training.online import Online
+from tests.training import sources, writers
+from tests.training.pupils import (
+    FAMILIES,
+    ROWS,
+    SCHEDULE,
+    SIZE,
+    Dying,
+    Killed,
+    lesson,
+    pupil,
+    score,
+    source,
+    task,
+    watch,
+)
+from tests.training.sources import Made
 
 LONG = Schedule(epochs=20, patience=99)
 RATES = {"words": 3, "static": 3, "encoder": 20}
@@ -93,7 +113,7 @@ def test_no_best_is_told_before_there_is_one():
 
 
 def test_an_objective_that_asks_for_more_than_the_teacher_tells_is_refused():
-    with pytest.raises(UsageError, match=r"needs logits, which this teacher does not tell \(it tells words\)"):
+    with pytest.raises(UsageError, match=r"needs soft, which this teacher does not tell \(it tells words\)"):
         Lesson(pupil("words"), task(), source(soft=False), ForwardKL() + CrossEntropy())
 
 
@@ -108,9 +128,8 @@ def test_after_bf16_the_student_answers_in_float32_and_can_be_exported(tmp_path)
     train(lesson(student), replace(SCHEDULE, epochs=1, precision="bf16"), watch())
     batch = task().batch(range(4))
     with torch.no_grad():
-        assert torch.equal(
-            student(batch.input_ids, batch.attention_mask), plain(student, batch.input_ids, batch.attention_mask)
-        )
+        inputs = batch.inputs["input_ids"], batch.inputs["attention_mask"]
+        assert torch.equal(student(*inputs), plain(student, *inputs))
     assert {weight.dtype for weight in student.parameters()} == {torch.float32}
     export_onnx(student, tmp_path / "model.onnx")
 
@@ -130,3 +149,104 @@ def test_frozen_weights_stay():
     train(lesson(student), SCHEDULE, watch())
     assert before
     assert all(torch.equal(dict(student.named_parameters())[name], weight) for name, weight in before.items())
+
+
+@pytest.mark.parametrize("make", [pupil, lambda family: writers.writer()], ids=["encoder", "language model"])
+def test_computing_activations_again_changes_nothing(make):
+    def made() -> Made:
+        given = sources.offline() if make is pupil else sources.language()
+        objective = given.objective + 0.5 * HiddenStates({0: 0}) if make is not pupil else given.objective
+        return replace(given, student=make("encoder"), objective=objective)
+
+    whole, again = made(), made()
+    for given, recompute in ((whole, False), (again, True)):
+        torch.manual_seed(0)
+        lesson = replace(given.lesson(), recompute=recompute)
+        train(lesson, replace(SCHEDULE, epochs=1, evaluations=1), watch(score=given.score))
+    for name, value in whole.student.state_dict().items():
+        assert torch.allclose(value, again.student.state_dict()[name], atol=1e-6), name
+    assert not any(getattr(part, "gradient_checkpointing", False) for part in again.student.modules())
+
+
+def test_blocks_are_run_again_for_their_gradients():
+    given, ran = sources.language(), []
+    given.student.model.layers[0].self_attn.register_forward_hook(lambda *_: ran.append(1))
+    lesson = replace(given.lesson(), recompute=True)
+    train(lesson, Schedule(epochs=1, evaluations=1), watch(score=lambda student: 0.0))
+    assert len(ran) == 2 * given.source.steps
+
+
+def test_what_is_no_transformers_model_cannot_compute_again():
+    with pytest.raises(UsageError, match="no Transformers model"):
+        train(replace(lesson(pupil("words")), recompute=True), SCHEDULE, watch())
+
+
+def test_adapters_learn_and_the_rest_stays(tmp_path):
+    def adapted() -> Made:
+        given = sources.language()
+        torch.manual_seed(3)
+        return replace(given, student=lora(given.student, Lora(rank=2)))
+
+    made, resumed = adapted(), adapted()
+    before = {name: value.clone() for name, value in made.student.state_dict().items()}
+    options = {"score": made.score, "checkpoint": tmp_path / "point", "checkpoint_every": 0}
+    train(made.lesson(), SCHEDULE, watch(score=made.score))
+    with pytest.raises(Killed):
+        train(adapted().lesson(Dying(adapted().source, 0)), SCHEDULE, watch(**options))
+    dying = adapted()
+    with pytest.raises(Killed):
+        train(dying.lesson(Dying(dying.source, 5)), SCHEDULE, watch(**options))
+    train(resumed.lesson(), SCHEDULE, watch(**options))
+    changed = {name for name, value in made.student.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all("lora" in name for name in changed)
+    assert set(torch.load(tmp_path / "point", weights_only=True)["module"]) == {
+        f"student.{name}" for name in before if "lora" in name
+    }
+    for name, value in made.student.state_dict().items():
+        assert torch.equal(value, resumed.student.state_dict()[name])
+
+
+def test_a_step_in_which_nothing_counts_changes_nothing():
+    student = pupil("static")
+    nothing = replace(task(), labels=np.full_like(task().labels, -1))
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    heard: list[dict] = []
+    given = Lesson(student, nothing, Offline(nothing, range(ROWS), SIZE, 0), CrossEntropy())
+    train(given, SCHEDULE, watch(log=lambda step, values: heard.append(dict(values)), log_every=1))
+    assert all(torch.equal(value, student.state_dict()[name]) for name, value in before.items()), "no decay either"
+    assert {values["loss"] for values in heard} == {0.0}
+    assert len(heard) == 18
+
+
+def test_terms_through_one_head_are_each_divided_by_their_own_count():
+    """A step whose micro-batches count other positions for each term, so that the terms' factors differ."""
+    losses = {}
+    for parts in (1, 3):
+        made, seen = sources.together(), []
+        log = lambda step, values, seen=seen: seen.append(values["loss"])  # noqa: E731
+        train(made.lesson(), replace(SCHEDULE, accumulate=parts), watch(score=made.score, log=log, log_every=1))
+        losses[parts] = seen
+    assert losses[1] == pytest.approx(losses[3], abs=1e-6)
+
+
+def test_figures_tell_how_fast_it_goes():
+    heard: list[dict] = []
+    log = lambda step, values: heard.append(dict(values))  # noqa: E731
+    train(lesson(pupil("encoder")), replace(SCHEDULE, epochs=1), watch(log=log, log_every=2))
+    assert len(heard) == 3
+    for values in heard:
+        assert values["tokens_per_s"] > values["rows_per_s"] > 0
+        assert {"loss", "rate", "kl_to_teacher", "top1_agreement", "student_entropy", "memory_mb"} <= values.keys()
+
+
+def test_a_projector_is_made_and_learns():
+    narrow, wide = writers.writer(), writers.writer(7, width=32)
+    task_ = writers.task()
+    given = Online(task_, Local(wide, task_), range(writers.ROWS), 6, 0)
+    objective = HiddenStates({1: 1})
+    losses: list[float] = []
+    log = lambda step, values: losses.append(values["loss"])  # noqa: E731
+    schedule = Schedule(epochs=10, rate=10, evaluations=1)
+    train(Lesson(narrow, task_, given, objective), schedule, watch(score=writers.score, log=log, log_every=1))
+    assert sum(losses[-4:]) < 0.9 * sum(losses[:4])

@@ -1,0 +1,105 @@
+"""Cached: what a teacher told beforehand, read from shards of signals by the ids of the samples."""
+
+# torch leaves its own types half said, which strict checking does not bear
+# pyright: standard
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from stillhouse.errors import SignalError
+from stillhouse.models.outputs import Batch, Features, Layers, TeacherOutput
+from stillhouse.models.scores import Sampled, TopK
+from stillhouse.signals import told
+from stillhouse.signals.codec import SampledCodec
+from stillhouse.signals.kinds import Kind
+from stillhouse.signals.shards import Read, ShardReader
+
+__all__ = ["EMBEDDING", "Cached", "hidden_name"]
+
+EMBEDDING = "embedding"
+"""The name under which one vector per sample is kept beside its signal."""
+
+
+def hidden_name(layer: int) -> str:
+    """The name under which a block's hidden states are kept beside the signal, a row per token."""
+    return f"hidden.{layer}"
+
+
+@final
+class Cached:
+    """A teacher that remembers. It answers at a small share of what asking it again would cost, and needs no memory.
+
+    Signals are found by sample, never by step, so any order of rows, number of epochs and size of batch will do.
+    """
+
+    def __init__(self, reader: ShardReader, samples: Sequence[str]) -> None:
+        """`samples` is the id of every row of the dataset, as the signals were kept under."""
+        self._reader, self._samples = reader, samples
+        kinds = {Kind.SOFT} if isinstance(reader.codec, SampledCodec) else {Kind.SOFT, Kind.TOP}
+        if any(name.startswith(hidden_name(0)[:-1]) for name in reader.widths):
+            kinds.add(Kind.HIDDEN)
+        if EMBEDDING in reader.widths:
+            kinds.add(Kind.EMBEDDING)
+        self.tells = frozenset(kinds)
+
+    @property
+    def tokenizer(self) -> str | None:
+        return self._reader.origin.tokenizer or None
+
+    def observe(self, batch: Batch, layers: Layers) -> TeacherOutput:
+        """What was kept about the rows of a batch; SignalError where a sample is missing or has other positions."""
+        names = {layer: hidden_name(layer) for layer in sorted(layers.hidden)}
+        self._check(layers)
+        rows: list[int] = batch.rows.tolist()
+        samples = [self._samples[row] for row in rows]
+        read = self._reader.read(samples, [*names.values(), *([EMBEDDING] if layers.embedding else [])])
+        positions = batch.labels.shape[1]
+        where = _to_length(read.told, positions, False)
+        if read.told[:, positions:].any():
+            raise SignalError(
+                f"Signals were kept for {read.told.shape[1]} positions and the batch has {positions}: samples were cut "
+                "or tokenized otherwise when they were labelled. Label again with the settings of this run."
+            )
+        tokens = batch.inputs["input_ids"].shape[1] if names else 0
+        hidden = {layer: _to_length(read.extras[name].astype(np.float32), tokens, 0) for layer, name in names.items()}
+        vectors = torch.from_numpy(read.extras[EMBEDDING][:, 0].astype(np.float32)) if layers.embedding else None
+        device = batch.labels.device
+        return TeacherOutput(_scores(read, positions), where, Features(hidden, embedding=vectors)).to(device)
+
+    def _check(self, layers: Layers) -> None:
+        kept = ", ".join(self._reader.widths) or "nothing"
+        missing = [
+            hidden_name(layer) for layer in sorted(layers.hidden) if hidden_name(layer) not in self._reader.widths
+        ]
+        if layers.embedding and EMBEDDING not in self._reader.widths:
+            missing.append(EMBEDDING)
+        if missing:
+            raise SignalError(
+                f"These signals do not hold {missing[0]}, which the objective needs; beside scores they hold {kept}."
+            )
+        if layers.attention or layers.heads:
+            raise SignalError("Attention is not kept among signals; let the teacher answer beside the student.")
+
+
+def _scores(read: Read, positions: int) -> TopK | Sampled:
+    """The signal as tensors `[rows, positions, k]`."""
+    signal = read.signal
+    ids = _to_length(signal.ids.astype(np.int64), positions, 0)
+    if isinstance(signal, told.Sampled):
+        return Sampled(ids, _to_length(signal.counts, positions, 0))
+    shifts = {heat: _to_length(shift, positions, 0) for heat, shift in signal.shifts.items()}
+    return TopK(ids, _to_length(signal.log_probs, positions, -np.inf), shifts)
+
+
+def _to_length(values: npt.NDArray[Any], length: int, filling: float) -> Tensor:
+    """`[rows, n, ...]` -> `[rows, length, ...]`."""
+    kept = values[:, :length]
+    missing = [(0, 0), (0, length - kept.shape[1])] + [(0, 0)] * (values.ndim - 2)
+    return torch.from_numpy(np.pad(kept, missing, constant_values=filling))

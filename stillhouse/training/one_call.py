@@ -1,0 +1,241 @@
+"""Training in one call: a student, plain data, and a teacher if there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from stillhouse.errors import UsageError
+from stillhouse.models.outputs import Batch, Features, Layers, StudentOutput, TeacherOutput
+from stillhouse.models.scores import Projection, flat
+from stillhouse.objectives.feature import EmbeddingCosine
+from stillhouse.objectives.objective import Objective
+from stillhouse.objectives.response import CrossEntropy, ForwardKL
+from stillhouse.signals.kinds import Kind
+from stillhouse.tasks.image import ImageTask
+from stillhouse.tasks.task import Task
+from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local, ask
+from stillhouse.training.diagnostics import describe_step
+from stillhouse.training.loop import Lesson, Schedule, Watch
+from stillhouse.training.loop import train as train_lesson
+from stillhouse.training.offline import Offline
+from stillhouse.training.online import Online
+from stillhouse.training.source import Share, Source
+from stillhouse.training.task_for import Material, task_for
+
+__all__ = ["Trained", "train"]
+
+HELD_OUT, MOST_HELD_OUT = 10, 1_000
+"""One row in so many is kept from training to pick the best weights by, and at most so many."""
+STEPS, LEAST_EPOCHS, MOST_EPOCHS = 600, 3, 20
+"""Where no schedule is given: as many epochs as make about so many steps."""
+POSITIONS = 256
+"""Positions of a batch whose answers are looked at for the record."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained student and a short record of it."""
+
+    student: nn.Module
+    """In evaluation mode, with the weights that did best on the rows held out."""
+    before: Mapping[str, float]
+    """Figures over the rows held out, before training; see `after`."""
+    after: Mapping[str, float]
+    """`accuracy` (share of known labels or next tokens), `top1_agreement`, `kl_to_teacher` (nats), `cosine`.
+
+    Those that data and teacher allow.
+    """
+    rows: int
+    held_out: int
+    """Rows that training did not see; 0 where there are too few rows, and all were both learnt and measured."""
+    steps: int
+    best_step: int
+    seconds: float
+
+
+def train(
+    student: nn.Module,
+    data: Any,
+    teacher: Any = None,
+    objective: Objective | None = None,
+    tokenizer: Any = None,
+    schedule: Schedule | None = None,
+    size: int | None = None,
+) -> Trained:
+    """Train `student` in place on plain data, and return it with a short record.
+
+    `data`: (texts, labels), (pictures, labels), or rows: texts, conversations (`messages`), `prompt` and `completion`,
+    `text` and `label`. `teacher`: a model that reads what the student reads, a `Teacher`, or what one said of each row
+    as an array `[rows, labels]` (of encoders, vectors `[rows, width]`); None to learn from labels or texts alone.
+    `objective`: by default forward KL, with labels beside it where they are known; of vectors their cosine; without
+    a teacher cross-entropy. `tokenizer`: by default the one beside the student's weights. `size`: rows a step.
+
+    A tenth of the rows is held out to pick the best weights by. An encoder without a head that is to learn labels
+    comes back inside a student with a new one. Raises UsageError where student, data and teacher do not fit.
+    """
+    started = time.monotonic()
+    material = task_for(student, data, teacher, tokenizer)
+    _check_apart(material.student, teacher)
+    objective = objective or _objective(material, teacher)
+    learnt, held = _parts(material.rows, 0 if schedule is None else schedule.seed)
+    size = size or (64 if len(learnt) >= 4_000 else 32 if len(learnt) >= 500 else 16)
+    schedule = schedule or _schedule(-(-len(learnt) // size))
+    asked = _Asked(material, teacher, size, schedule.seed)
+    look = asked.source(held or learnt, still=True)
+    look.begin(material.student, objective.taps.teacher)
+    before = _figures(material.student, material.task, look)
+    lesson = Lesson(material.student, material.task, asked.source(learnt), objective, _rates(material.student))
+    watch = Watch(lambda now: -_loss(now, material.task, look, objective), lambda done, total, note: None)
+    position = train_lesson(lesson, schedule, watch)
+    after = _figures(material.student, material.task, look)
+    seconds = time.monotonic() - started
+    return Trained(material.student, before, after, len(learnt), len(held), position.step, position.best_step, seconds)
+
+
+@final
+@dataclass(frozen=True)
+class _Asked:
+    """How rows are joined with what the teacher says of them."""
+
+    material: Material
+    teacher: Any
+    size: int
+    seed: int
+
+    def source(self, rows: Sequence[int], still: bool = False) -> Source:
+        """Batches of some rows; pictures as they are where `still`."""
+        task: Task = self.material.task
+        if still and isinstance(task, ImageTask):
+            task = task.still()
+        if self.teacher is None:
+            return Offline(task, rows, self.size, self.seed)
+        if isinstance(self.teacher, nn.Module):
+            inside = ANSWERS_AND_INSIDE if self.material.scored else _INSIDE
+            return Online(task, Local(self.teacher, task, inside | {Kind.EMBEDDING}), rows, self.size, self.seed)
+        if hasattr(self.teacher, "observe"):
+            return Online(task, self.teacher, rows, self.size, self.seed)
+        told = torch.as_tensor(np.asarray(self.teacher, dtype=np.float32))
+        if told.dim() != 2 or len(told) != self.material.rows:
+            raise UsageError(
+                f"The teacher's answers have shape {list(told.shape)}; they must be [{self.material.rows}, labels], or "
+                "vectors of that many rows."
+            )
+        if self.material.scored:
+            return Offline(task, rows, self.size, self.seed, told.unsqueeze(1))
+        return Online(task, _Vectors(told), rows, self.size, self.seed)
+
+
+_INSIDE = frozenset({Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS})
+
+
+@final
+class _Vectors:
+    """A teacher of which one vector for each row was kept."""
+
+    tells = frozenset({Kind.EMBEDDING})
+    tokenizer: str | None = None
+
+    def __init__(self, vectors: Tensor) -> None:
+        self._vectors = vectors
+
+    def observe(self, batch: Batch, layers: Layers) -> TeacherOutput:
+        """The vectors of a batch's rows."""
+        found = self._vectors[batch.rows.cpu()].to(batch.rows.device)
+        return TeacherOutput(features=Features(embedding=found))
+
+
+def _check_apart(student: nn.Module, teacher: Any) -> None:
+    """Refuse a teacher that holds weights of the student: it would be frozen, or learn."""
+    if isinstance(teacher, nn.Module):
+        shared = {id(weight) for weight in student.parameters()} & {id(weight) for weight in teacher.parameters()}
+        if shared:
+            raise UsageError("Student and teacher share weights, so neither could stay or learn. Copy one (deepcopy).")
+
+
+def _objective(material: Material, teacher: Any) -> Objective:
+    if not material.scored:
+        if teacher is None:
+            raise UsageError("Without labels and without a teacher there is nothing to learn; give one of them.")
+        return EmbeddingCosine()
+    if teacher is None:
+        if not material.labelled:
+            raise UsageError("Without labels and without a teacher there is nothing to learn; give one of them.")
+        return CrossEntropy()
+    return 0.8 * ForwardKL(2) + 0.2 * CrossEntropy() if material.labelled else ForwardKL(2)
+
+
+def _parts(rows: int, seed: int) -> tuple[list[int], list[int]]:
+    """Rows to learn from, and rows held out (none of fewer than ten)."""
+    order: list[int] = np.random.default_rng((seed, rows)).permutation(rows).tolist()
+    held = min(rows // HELD_OUT, MOST_HELD_OUT)
+    return sorted(order[held:]), sorted(order[:held])
+
+
+def _schedule(steps: int) -> Schedule:
+    """Enough epochs of so many steps each, in the number format that suits a GPU if there is one."""
+    epochs = max(LEAST_EPOCHS, min(MOST_EPOCHS, STEPS // steps))
+    return Schedule(epochs=epochs, precision="bf16" if torch.cuda.is_available() else "no")
+
+
+def _rates(student: nn.Module) -> list[tuple[nn.Module, float]] | None:
+    """Learning rates: a student's own, low for a pretrained model, higher for adapters and for plain modules."""
+    if hasattr(student, "learning_rates"):
+        return None
+    weights = list(student.parameters())
+    learning = sum(weight.numel() for weight in weights if weight.requires_grad)
+    if learning < 0.1 * sum(weight.numel() for weight in weights):
+        return [(student, 5e-4)]
+    return [(student, 2e-4 if isinstance(student, PreTrainedModel) else 1e-3)]
+
+
+def _answers(
+    student: nn.Module, task: Task, look: Source, layers: Layers
+) -> Iterator[tuple[StudentOutput, TeacherOutput, Batch]]:
+    """What the student says of every batch of a source, with what the teacher told of it."""
+    device = next(student.parameters()).device
+    for number in range(look.steps):
+        for batch, told in look.step(0, number, Share()):
+            batch, told = batch.to(device), told.to(device)
+            yield ask(student, task, batch, layers), told, batch
+
+
+@torch.no_grad()
+def _loss(student: nn.Module, task: Task, look: Source, objective: Objective) -> float:
+    """What the objective costs over a source's rows, each term over what it counts."""
+    total, count = torch.zeros(()), torch.zeros(())
+    for said, told, batch in _answers(student, task, look, objective.taps.student):
+        part = objective(said, told, batch)
+        total, count = total + part.total.cpu(), count + part.count.cpu()
+    return float((total / count.clamp(min=1)).sum())
+
+
+@torch.no_grad()
+def _figures(student: nn.Module, task: Task, look: Source) -> dict[str, float]:
+    """The means of figures over a source's batches, each over those that have it."""
+    found: dict[str, list[float]] = {}
+    for said, told, batch in _answers(student, task, look, Layers()):
+        for name, value in _of_batch(said, told, batch).items():
+            found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _of_batch(said: StudentOutput, told: TeacherOutput, batch: Batch) -> dict[str, float]:
+    described = describe_step(said, told, batch)
+    figures = {name: described[name] for name in ("kl_to_teacher", "top1_agreement") if name in described}
+    index = (batch.labels >= 0).flatten().nonzero().squeeze(-1)[:POSITIONS]
+    if said.scores is not None and len(index):
+        some = flat(said.scores)[index]
+        logits = some.logits() if isinstance(some, Projection) else some
+        figures["accuracy"] = float((logits.argmax(-1) == batch.labels.flatten()[index]).float().mean())
+    mine, its = said.features.embedding, told.features.embedding
+    if mine is not None and its is not None and mine.shape == its.shape:
+        figures["cosine"] = float(nn.functional.cosine_similarity(mine.float(), its.float()).mean())
+    return figures
