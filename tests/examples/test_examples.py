@@ -1,0 +1,30 @@
+"""Every example runs as it stands, and does what it says."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.structure.source import ROOT
+
+DOES: dict[str, Callable[[Any], bool]] = {
+    "own_loop": lambda figures: figures["student"] > 0.9,
+    "distil_classifier": lambda done: done.after["top1_agreement"] >= 0.9 > done.before["top1_agreement"],
+    "distil_language_model": lambda done: done.after["kl_to_teacher"] < 0.6 * done.before["kl_to_teacher"],
+    "distil_vision": lambda shares: shares[1] > 0.9 > shares[0],
+    "distil_embeddings": lambda found: found[1]["spearman"] > found[0]["spearman"],
+}
+
+
+def test_every_example_is_run():
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(DOES)
+
+
+@pytest.mark.parametrize("name", DOES)
+def test_an_example_does_what_it_says(name, capsys):
+    found = runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"]()
+    assert DOES[name](found)
+    assert capsys.readouterr().out.strip()
