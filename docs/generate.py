@@ -1,8 +1,9 @@
-"""Writes ARCHITECTURE.md and docs/cli.md from the code; `--check` only says which of them are stale."""
+"""Writes ARCHITECTURE.md, docs/cli.md and docs/objectives.md from the code; `--check` only says which are stale."""
 
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import sys
 import tomllib
@@ -17,7 +18,7 @@ BY_HAND = "<!-- Written by `make docs`; change the code it is taken from instead
 
 def main() -> int:
     """Write every generated page, or with `--check` compare; returns 1 when a page is stale."""
-    pages = {"ARCHITECTURE.md": architecture(), "docs/cli.md": commands()}
+    pages = {"ARCHITECTURE.md": architecture(), "docs/cli.md": commands(), "docs/objectives.md": objectives()}
     stale = [name for name, text in pages.items() if not same(ROOT / name, text)]
     if "--check" in sys.argv[1:]:
         for name in stale:
@@ -113,6 +114,58 @@ def commands() -> str:
     for verb in VERBS:
         lines += ["", *command(verb, load(verb))]
     return "\n".join(lines) + "\n"
+
+
+# ---------------------------------------------------------------- docs/objectives.md
+
+
+def objectives() -> str:
+    """Every objective of the catalogue with what its docstring says."""
+    from stillhouse.objectives.catalog import CATALOG
+
+    lines = [
+        "# Objectives",
+        "",
+        BY_HAND,
+        "",
+        "What a student can be asked to match. Objectives add and scale: `0.8 * ForwardKL(2) + 0.2 * CrossEntropy()`;",
+        "each term is averaged over what it counts. *Needs* is what the teacher must tell. The name in brackets is the",
+        "one that recipes use. [Papers](papers.md) has all sources, [The library](library.md) shows them at work.",
+    ]
+    family = ""
+    for name, (kind, _) in CATALOG.items():
+        module = kind.__module__.rsplit(".", 1)[-1]
+        if module != family:
+            family = module
+            lines += [
+                "",
+                f"## {module.replace('_', ' ').capitalize()}",
+                "",
+                opening(PACKAGE / "objectives" / f"{module}.py"),
+            ]
+        needs = needed(kind)
+        lines += ["", f"### `{kind.__name__}` ({name})", "", *(inspect.getdoc(kind) or "").splitlines()]
+        lines += ["", f"Settings: {settings_of(kind)}. Needs: {needs}."]
+    return "\n".join(lines) + "\n"
+
+
+def opening(file: Path) -> str:
+    """The first paragraph of a module's docstring."""
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").split("\n\n", 1)[0]
+
+
+def settings_of(kind: Any) -> str:
+    """What an objective can be told, with the defaults."""
+    told = [str(part) for part in inspect.signature(kind).parameters.values()]
+    plain = [re.sub(r": .*?(?= = |$)", "", part) for part in told]
+    return ", ".join(f"`{part}`" for part in plain) if plain else "none"
+
+
+def needed(kind: Any) -> str:
+    """What an objective needs, by its defaults; a layer map is made up where it takes one."""
+    required = [part for part in inspect.signature(kind).parameters.values() if part.default is part.empty]
+    made = kind(*[{0: 0} for _ in required])
+    return ", ".join(sorted(made.needs))
 
 
 def command(verb: str, loaded: Any) -> Iterator[str]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json as json_format
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stillhouse.cli.console import emit, words
+
+if TYPE_CHECKING:
+    from stillhouse.bundle.certificate import Certificate
 
 __all__ = ["certify"]
 
@@ -35,7 +38,6 @@ def certify(
     from stillhouse.bundle.manifest import read_certificate
     from stillhouse.evaluation.answers import Terms
     from stillhouse.recipes.recertify import certify_bundle
-    from stillhouse.reports.sentences import cascade_promise, verdict_sentence
 
     before = read_certificate(bundle)
     terms = Terms(
@@ -48,9 +50,35 @@ def certify(
         out.write_text(json_format.dumps(certificate.to_json(), indent=1) + "\n", encoding="utf-8")
     if json:
         emit(certificate.to_json())
-    else:
-        console = words()
-        console.print(verdict_sentence(certificate), style="bold", markup=False, highlight=False)
-        console.print(certificate.reason, markup=False, highlight=False)
-        console.print(cascade_promise(certificate.cascade), markup=False, highlight=False)
-        console.print(certificate.cascade.reason, markup=False, highlight=False)
+        return
+    first, *others = _told(certificate, before.cascade.threshold)
+    words().print(first, style="bold", markup=False, highlight=False)
+    for line in others:
+        words().print(line, markup=False, highlight=False)
+
+
+def _told(certificate: Certificate, threshold: float | None) -> list[str]:
+    """The verdict, what the rows say of the bundle's threshold, and what to do where they do not confirm it."""
+    from stillhouse.reports.sentences import cascade_promise, verdict_sentence
+
+    cascade = certificate.cascade
+    lines = [verdict_sentence(certificate), certificate.reason]
+    outside = certificate.provenance["outside_labels"]["test"]
+    if outside:
+        lines.append(f"{outside:,} of the answers are none that the student could give: each is a disagreement.")
+    if cascade.threshold is not None:
+        return [*lines, cascade_promise(cascade), cascade.reason]
+    again = (
+        "distil again with these calls added (stillhouse distill OLD NEW --out FOLDER), which chooses a threshold on "
+        "new calibration rows"
+    )
+    if threshold is None:
+        none = "The bundle has no certified threshold to test: beside a teacher every call goes to the teacher."
+        return [*lines, f"{none} To get one, {again}."]
+    more = f"To confirm this threshold, certify on about {cascade.needed_rows:,} rows. " if cascade.needed_rows else ""
+    return [
+        *lines,
+        f"The bundle's threshold is not confirmed. {cascade.reason}",
+        f"{more}For another one, {again}. The bundle is unchanged: beside a teacher, `stillhouse serve` goes on "
+        f"answering calls at {threshold:.4f} or more by the student.",
+    ]

@@ -45,6 +45,9 @@ def distill(
     encoder: Annotated[
         str, typer.Option(help="minilm, a Transformers folder or hub id, or none; auto is minilm where installed.")
     ] = "auto",
+    freeze: Annotated[
+        int, typer.Option(help="Leave the encoder's token embeddings and so many of its first layers as they are.")
+    ] = 0,
     holdout: Annotated[
         Path | None, typer.Option(help="Answered rows to certify on, instead of a sealed part of the traffic.")
     ] = None,
@@ -97,6 +100,7 @@ def distill(
 
 def run_recipe(recipe: DistillRecipe, home: Path, *, fresh: bool = False) -> Outcome:
     """Run a recipe under the live view."""
+    settings.share_cores()
     from stillhouse.cli.display import Display
     from stillhouse.recipes.distill import distill as run
 
@@ -149,7 +153,8 @@ def _from_recipe(context: typer.Context, path: Path) -> dict[str, Any]:
 
     texts = dict.fromkeys(("out", "student", "encoder", "holdout", "labels", "fields", "name"), str)
     numbers = dict.fromkeys(("margin", "risk", "confidence", "max_minutes", "price_input", "price_output"), float)
-    found = read_options(path, {"traffic": list, "seed": int, "skip_bad_rows": bool} | texts | numbers)
+    others = {"traffic": list, "freeze": int, "seed": int, "skip_bad_rows": bool}
+    found = read_options(path, others | texts | numbers)
     given = {
         key for key in context.params if (source := context.get_parameter_source(key)) and source.name == "COMMANDLINE"
     }
@@ -158,7 +163,7 @@ def _from_recipe(context: typer.Context, path: Path) -> dict[str, Any]:
 
 def _recipe(options: dict[str, Any]) -> DistillRecipe:
     from stillhouse.evaluation.answers import Terms
-    from stillhouse.recipes.recipe import DistillRecipe, Overrule, Prices
+    from stillhouse.recipes.recipe import DistillRecipe, Prices, Reading
 
     if options["out"] is None:
         raise UsageError("Say where the bundle should go: --out FOLDER.")
@@ -169,10 +174,10 @@ def _recipe(options: dict[str, Any]) -> DistillRecipe:
         terms=Terms(options["margin"], options["risk"], options["confidence"]),
         students=_listed(options["student"]),
         encoder=options["encoder"],
+        freeze=options["freeze"],
         max_minutes=options["max_minutes"],
         seed=options["seed"],
-        skip_bad_rows=options["skip_bad_rows"],
-        overrule=Overrule(_listed(options["labels"]), _listed(options["fields"])),
+        reading=Reading(_listed(options["labels"]), _listed(options["fields"]), options["skip_bad_rows"]),
         name=options["name"],
         prices=Prices(options["price_input"], options["price_output"]),
     )

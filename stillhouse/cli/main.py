@@ -21,6 +21,9 @@ __all__ = ["VERBS", "application", "load", "main", "run"]
 VERBS = {
     "quickstart": "Distil the bundled traffic of a support desk, serve the student and call it once.",
     "distill": "Turn recorded traffic into a small student with a certificate and a report.",
+    "train": "Train the student of a recipe, or list the recipes that there are.",
+    "run": "Run a recipe from start to end: label, shrink, train, evaluate.",
+    "label": "Keep what a recipe's teacher says of its data, for offline training.",
     "inspect": "Show what a bundle promises: its manifest and its certificate.",
     "certify": "Repeat a bundle's certificate on new traffic.",
     "serve": "Answer calls with a bundle, behind the API your programs already speak.",

@@ -84,8 +84,7 @@ def keep_record(
 
 def _data(recipe: DistillRecipe, material: Material) -> DataRecord:
     traffic, report = material.traffic, material.split.report
-    counts = traffic.counts
-    labels = traffic.labels
+    counts, labels = traffic.counts, traffic.labels
     balance = tuple(
         LabelBalance(
             field.name,
@@ -97,7 +96,13 @@ def _data(recipe: DistillRecipe, material: Material) -> DataRecord:
     return DataRecord(
         files=tuple(path.name for path in (*recipe.traffic, *([recipe.holdout] if recipe.holdout else []))),
         rows=RowCounts(
-            counts.read, counts.used, counts.unanswered, counts.bad, report.kept_together, report.holdout_leaks
+            counts.read,
+            counts.used,
+            counts.unanswered,
+            counts.bad,
+            report.kept_together,
+            report.holdout_leaks,
+            material.outside,
         ),
         splits=report.rows,
         balance=balance,

@@ -86,7 +86,7 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
         if note:
             tell(Note(note, warning=True))
         material = _read(recipe, cache, tell)
-        room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware())
+        room = Classroom(material.lessons, encoder, recipe.seed, choose_hardware(), freeze=recipe.freeze)
         stages = Stages(cache, room, fingerprint(encoder) if encoder else None, recipe.max_minutes)
         assistant = stages.assistant() if stages.encoder else None
         ladder = _climb(stages, rungs, assistant, recipe, tell)
@@ -110,13 +110,13 @@ def _read(recipe: DistillRecipe, cache: StageCache, tell: Listener) -> Material:
             raise TrafficError(f"No row is left for the {name} part. Give more different rows.")
     counts = ", ".join(f"{name} {rows:,}" for name, rows in material.split.report.rows.items() if rows)
     tell(Note(f"Rows: {counts}."))
-    holdout = material.holdout
-    bad = material.traffic.counts.bad + (holdout.counts.bad if holdout else 0)
-    if bad:
-        tell(Note(f"{bad:,} bad rows are kept aside in {cache.folder.parent}/*bad-rows.jsonl.", warning=True))
-    if holdout and holdout.counts.kept_misfits:
-        misfits = f"{holdout.counts.kept_misfits:,} answers of the holdout are none that a student could give"
-        tell(Note(f"{misfits}; each counts as a disagreement.", warning=True))
+    aside = f"{cache.folder.parent}/*bad-rows.jsonl"
+    if material.bad:
+        tell(Note(f"{material.bad:,} bad rows are left out, and kept aside in {aside}.", warning=True))
+    if material.outside:
+        outside = f"{material.outside:,} answers are none that a student could give: each counts as a disagreement"
+        listed = f" They are listed in {aside}." if recipe.reading.skip_bad_rows else ""
+        tell(Note(f"{outside} where it is measured.{listed}", warning=True))
     return material
 
 
@@ -141,7 +141,7 @@ def _certify(recipe: DistillRecipe, material: Material, chosen: Measured) -> tup
     sizes, student = material.lessons.sizes, chosen.candidate.open(threads=0)
 
     def answers(part: Part) -> Said:
-        return answer_part(student.logits_of_many(part.texts, sum(sizes)), sizes, chosen.candidate.temperatures)
+        return answer_part(student.logits(part.texts), sizes, chosen.candidate.temperatures)
 
     said = answers(material.test)
     certificate = certify(

@@ -34,21 +34,33 @@ class Material:
     calibration: Part
     test: Part
 
+    @property
+    def outside(self) -> int:
+        """Rows whose answer is none that a student could give: not learnt from, a disagreement where it is measured."""
+        return sum(traffic.counts.kept_misfits for traffic in (self.traffic, self.holdout) if traffic)
+
+    @property
+    def bad(self) -> int:
+        """Rows left out because they cannot be used."""
+        return sum(traffic.counts.bad for traffic in (self.traffic, self.holdout) if traffic)
+
 
 def gather(recipe: DistillRecipe, aside: Path) -> Material:
     """Read the traffic, find duplicates and split; bad rows go `aside` when they are to be skipped."""
+    reading = recipe.reading
     traffic = load_traffic(
         recipe.traffic,
-        skip_bad_rows=recipe.skip_bad_rows,
+        skip_bad_rows=reading.skip_bad_rows,
         keep_aside=aside,
-        labels=recipe.overrule.labels,
-        fields=recipe.overrule.fields,
+        keep_misfits=reading.skip_bad_rows,
+        labels=reading.labels,
+        fields=reading.fields,
     )
     holdout = None
     if recipe.holdout is not None:
         holdout = load_traffic(
             [recipe.holdout],
-            skip_bad_rows=recipe.skip_bad_rows,
+            skip_bad_rows=reading.skip_bad_rows,
             keep_aside=aside.with_name("holdout-" + aside.name),
             keep_misfits=True,
             forms=(traffic.prompt, traffic.answer),

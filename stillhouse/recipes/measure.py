@@ -13,10 +13,9 @@ from stillhouse.evaluation.binomial import clopper_pearson
 from stillhouse.evaluation.calibration import expected_calibration_error
 from stillhouse.evaluation.efficiency import Pace
 from stillhouse.evaluation.selective import risk_coverage
-from stillhouse.inference.onnx_student import likeliest, softmax
+from stillhouse.inference.onnx_student import likeliest, shares
 from stillhouse.recipes.stages import Candidate
 from stillhouse.reports.record import Quality, RungRecord, Speed
-from stillhouse.tasks.classification import split_fields
 from stillhouse.training.lessons import Floats, Labels, Part
 
 __all__ = ["Choice", "Measured", "Said", "answer_part", "choose", "judge", "measure"]
@@ -52,8 +51,7 @@ class Choice:
 
 def answer_part(logits: Floats, sizes: Sequence[int], temperatures: Sequence[float]) -> Said:
     """Labels and confidence from raw scores: confidence is the product over fields of the likeliest label's share."""
-    fields = [softmax(part, t) for part, t in zip(split_fields(logits, tuple(sizes)), temperatures, strict=True)]
-    return Said(*likeliest(fields))
+    return Said(*likeliest(shares(logits, sizes, temperatures)))
 
 
 def judge(said: Said, part: Part) -> Answers:
@@ -63,8 +61,7 @@ def judge(said: Said, part: Part) -> Answers:
 
 def measure(candidate: Candidate, pace: Pace, selection: Part, sizes: Sequence[int], terms: Terms) -> Measured:
     """Quality on the selection part by the exported student; speed as timed before."""
-    logits = candidate.open(threads=0).logits_of_many(selection.texts, sum(sizes))
-    said = answer_part(logits, sizes, candidate.temperatures)
+    said = answer_part(candidate.scores, sizes, candidate.temperatures)
     answers = judge(said, selection)
     faithful = fidelity.measure_fidelity(said.predicted, selection.labels, sizes)
     rows = len(selection)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.data.understand import describe
-from stillhouse.extras import installed, require
+from stillhouse.errors import UsageError
+from stillhouse.extras import EXTRAS, install, installed, require
 from stillhouse.models.devices import choose as choose_hardware
 from stillhouse.models.load import MINILM, blocks_of
 from stillhouse.recipes.material import gather
@@ -29,13 +30,23 @@ def choose_encoder(name: str) -> tuple[str | None, str]:
         return MINILM, ""
     return None, (
         "No pretrained encoder: only `words` and `static` are trained, and nothing teaches them but the recorded "
-        "answers. For better students: pip install 'stillhouse[minilm]', or give --encoder."
+        f"answers. For better students: {install(EXTRAS['minilm'])}, or give --encoder."
     )
 
 
 def find_rungs(recipe: DistillRecipe, encoder: str | None) -> tuple[Rung, ...]:
-    """The candidates that a recipe asks for."""
-    return climb(recipe.students, blocks_of(encoder) if encoder else 0)
+    """The candidates that a recipe asks for; raises UsageError where the encoder has not the layers for it."""
+    layers = blocks_of(encoder) if encoder else 0
+    if recipe.freeze and encoder is None:
+        raise UsageError(
+            f"--freeze {recipe.freeze} keeps layers of an encoder as they are, and there is none. "
+            "Give --encoder, or leave --freeze out."
+        )
+    if recipe.freeze > layers:
+        raise UsageError(
+            f"--freeze {recipe.freeze} is more than the {layers} layers of {encoder}; choose 0 to {layers}."
+        )
+    return climb(recipe.students, layers)
 
 
 def plan(recipe: DistillRecipe, home: Path) -> dict[str, Any]:
@@ -52,7 +63,12 @@ def plan(recipe: DistillRecipe, home: Path) -> dict[str, Any]:
             {"name": field.name, "labels": [field.show(index) for index in range(len(field.labels))]}
             for field in traffic.answer.fields
         ],
-        "rows": {"read": traffic.counts.read, "used": traffic.counts.used, "bad": traffic.counts.bad},
+        "rows": {
+            "read": traffic.counts.read,
+            "used": traffic.counts.used,
+            "bad": traffic.counts.bad,
+            "outside": material.outside,
+        },
         "splits": report.rows,
         "kept_together": report.kept_together,
         "holdout_leaks": report.holdout_leaks,

@@ -10,8 +10,9 @@ from stillhouse.extras import version
 from stillhouse.recipes.material import Material
 from stillhouse.recipes.measure import Measured
 from stillhouse.recipes.recipe import DistillRecipe
+from stillhouse.training.lessons import Part
 
-__all__ = ["provenance", "versions"]
+__all__ = ["outside", "provenance", "versions"]
 
 _PACKAGES = ("torch", "transformers", "onnxruntime", "tokenizers", "numpy")
 
@@ -20,6 +21,11 @@ def versions() -> dict[str, str]:
     """Of Stillhouse and of the packages that decide a student's weights and answers."""
     found = {package: version(package) for package in _PACKAGES}
     return {"stillhouse": stillhouse.__version__} | {name: number for name, number in found.items() if number}
+
+
+def outside(part: Part) -> int:
+    """Rows of a part whose answer is none that a student could give; each counts as a disagreement."""
+    return int((part.labels < 0).any(axis=1).sum())
 
 
 def provenance(recipe: DistillRecipe, material: Material, chosen: Measured) -> dict[str, Any]:
@@ -32,9 +38,16 @@ def provenance(recipe: DistillRecipe, material: Material, chosen: Measured) -> d
         "test_sha256": material.test.hash,
         "student_sha256": chosen.candidate.artifact.hash,
         "splits": material.split.report.rows,
+        "outside_labels": {
+            "selection": outside(material.lessons.selection),
+            "calibration": outside(material.calibration),
+            "test": outside(material.test),
+        },
+        "left_out": material.bad,
         "terms": asdict(recipe.terms),
         "seed": recipe.seed,
         "encoder": recipe.encoder,
+        "freeze": recipe.freeze,
         "precision": chosen.candidate.precision,
         "parity": asdict(chosen.candidate.parity),
         "versions": versions(),

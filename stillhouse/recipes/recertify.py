@@ -27,8 +27,13 @@ def certify_bundle(bundle: Path, files: tuple[Path, ...], terms: Terms, *, skip_
     forms = manifest.prompt, manifest.answer
     traffic = load_traffic(files, skip_bad_rows=skip_bad_rows, keep_misfits=True, forms=forms)
     answered = np.flatnonzero(traffic.answered)
-    fields = classifier.predict_many([traffic.texts[row] for row in answered])
-    predicted, confidence = likeliest(fields)
+    said = classifier.predict([traffic.texts[row] for row in answered])
+    predicted, confidence = likeliest(said.probabilities)
     answers = judge(predicted, confidence, traffic.labels[answered], traffic.truths[answered])
-    provenance = {"traffic_sha256": traffic.source_hash, "student": manifest.files, "rows": len(answered)}
+    provenance = {
+        "traffic_sha256": traffic.source_hash,
+        "student": manifest.files,
+        "outside_labels": {"test": traffic.counts.kept_misfits},
+        "left_out": traffic.counts.bad,
+    }
     return recertify(answers, manifest.threshold, terms, provenance)

@@ -10,7 +10,7 @@ from stillhouse.errors import UsageError
 from stillhouse.evaluation.answers import Terms
 from stillhouse.students.ladder import AUTO
 
-__all__ = ["DistillRecipe", "Overrule", "Prices"]
+__all__ = ["DistillRecipe", "Prices", "Reading"]
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,15 @@ class Prices:
 
 
 @dataclass(frozen=True)
-class Overrule:
-    """What the user knows better than the traffic tells."""
+class Reading:
+    """How the traffic is read: what the user knows better than it tells, and what becomes of bad rows."""
 
     labels: tuple[str, ...] = ()
-    """The label set of plain answers; other answers make bad rows."""
+    """The label set of plain answers; no student can give another one."""
     fields: tuple[str, ...] = ()
     """The keys of JSON answers to learn; other keys are dropped from the answer."""
+    skip_bad_rows: bool = False
+    """Go on without them and keep them aside; otherwise one bad row stops the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +50,11 @@ class DistillRecipe:
     students: tuple[str, ...] = (AUTO,)
     encoder: str = "auto"
     """`minilm`, a Transformers folder or hub id, `none`; `auto` is minilm where it is installed."""
+    freeze: int = 0
+    """Of the encoder's first layers, how many stay as they were pretrained, and its token embeddings with them."""
     max_minutes: float | None = None
     seed: int = 0
-    skip_bad_rows: bool = False
-    overrule: Overrule = field(default_factory=Overrule)
+    reading: Reading = field(default_factory=Reading)
     name: str | None = None
     """What the student is called when served; by default the name of the bundle's folder."""
     prices: Prices = field(default_factory=Prices)
@@ -61,6 +64,8 @@ class DistillRecipe:
             raise UsageError("Name at least one file of recorded calls: stillhouse distill calls.jsonl --out student")
         if not self.students:
             raise UsageError("--student names nothing; choose auto, or of words, static, encoder-K.")
+        if self.freeze < 0:
+            raise UsageError(f"--freeze must be 0 or more layers; it is {self.freeze}.")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise UsageError(f"--max-minutes must be above 0; it is {self.max_minutes}.")
         if not 0 <= self.seed < 2**32:

@@ -20,19 +20,18 @@ from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.efficiency import Pace, measure_pace
 from stillhouse.export.onnx import export_onnx
 from stillhouse.export.verify import Parity, compare
-from stillhouse.inference.onnx_student import OnnxStudent, softmax
+from stillhouse.inference.onnx_student import OnnxStudent, shares, split_fields
 from stillhouse.models.cost import parameters
 from stillhouse.recipes.cache import Artifact, StageCache
 from stillhouse.students.ladder import Rung
-from stillhouse.tasks.classification import split_fields
 from stillhouse.training.classroom import Classroom, Taught, batch_size
 from stillhouse.training.events import Progress
-from stillhouse.training.lessons import Floats, Lessons, Part
+from stillhouse.training.lessons import Floats, Lessons
 from stillhouse.training.loop import Schedule, Watch
 
 __all__ = ["Candidate", "Stages"]
 
-VERSION = 3
+VERSION = 4
 """Raised when a stage would make something else of the same inputs."""
 ASSISTANT_TOKENS = 1.0e6
 TOKENS = {"words": 4.5e6, "static": 4.5e6, "encoder": 1.5e6}
@@ -42,6 +41,7 @@ LEAST_STEPS, MOST_EPOCHS = 200, 60
 SAME = {"int8": 0.95, "float32": 0.999}
 """Share of rows on which an export must repeat the trained student's answer; else the next precision is tried."""
 SAMPLE = 2_000
+"""Rows on which an export is compared with the trained student."""
 DROP = 0.01
 """How much agreement with the teacher an export may cost, or its standard error where rows are few."""
 
@@ -62,6 +62,11 @@ class Candidate:
     def served_files(self) -> list[Path]:
         """The files that serving needs."""
         return [path for name in ("model.onnx", "tokenizer.json") if (path := self.artifact.path / name).is_file()]
+
+    @property
+    def scores(self) -> Floats:
+        """What the exported student says of the selection rows, `[rows, all labels]`, not yet calibrated."""
+        return np.load(self.artifact.path / "selection.npy")
 
     def open(self, threads: int) -> OnnxStudent:
         """The exported student, on so many threads (0: one per core)."""
@@ -101,13 +106,14 @@ class Stages:
 
         def make(folder: Path) -> str:
             taught, score = self._taught(rung, assistant, folder)
-            precision, parity = self._export(taught, folder)
+            precision, parity, scores = self._export(taught, folder)
+            np.save(folder / "selection.npy", scores)
             record = {
                 "featurizer": asdict(taught.featurizer),
                 "precision": precision,
                 "parity": asdict(parity),
                 "parameters": parameters(taught.student),
-                "temperatures": self._temperatures(folder, taught.featurizer),
+                "temperatures": self._temperatures(scores),
             }
             (folder / "rung.json").write_text(json.dumps(record, indent=1))
             return f"{score:.1%} on selection rows; {precision} repeats {parity.agreement:.1%} of its answers"
@@ -145,6 +151,7 @@ class Stages:
             "lessons": self.lessons.hash,
             "encoder": self.encoder,
             "seed": self.room.seed,
+            "freeze": self.room.freeze,
             "minutes": self.minutes,
             "numbers": [hardware.device, hardware.precision, hardware.threads],
         }
@@ -179,13 +186,18 @@ class Stages:
         self.room.teach(taught, schedule, watch, teacher)
         return self.room.score(taught, selection)
 
-    def _export(self, taught: Taught, folder: Path) -> tuple[str, Parity]:
-        """The smallest precision that still answers as the trained student does, in `model.onnx`."""
+    def _export(self, taught: Taught, folder: Path) -> tuple[str, Parity, Floats]:
+        """The smallest precision that answers as the trained student does, in `model.onnx`, and its selection scores.
+
+        They are compared on selection rows, filled up with lessons where they are few.
+        """
         if taught.tokenizer is not None:
             taught.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         whole, model = folder / ".float32", folder / "model.onnx"
         export_onnx(taught.student, whole)
-        before = self._probabilities(self.room.logits(taught, self._sample(), precision="no"))
+        selection, sizes = self.lessons.selection.texts, self.lessons.sizes
+        more = self.lessons.train.texts[: max(0, SAMPLE - len(selection))]
+        before = shares(self.room.logits(taught, (selection + more)[:SAMPLE], precision="no"), sizes)
         makers: dict[str, Callable[[], object]] = {
             "int8": lambda: quantize_int8(whole, model),
             "float32": lambda: whole.replace(model),
@@ -194,10 +206,11 @@ class Stages:
         for precision, make in makers.items():
             make()
             student = OnnxStudent.open(folder, taught.featurizer, threads=0)
-            after = self._probabilities(student.logits_of_many(self._sample(), sum(self.lessons.sizes)))
+            scores = student.logits(selection)
+            after = shares(np.concatenate([scores, student.logits(more)])[:SAMPLE], sizes)
             parity = compare(before, after)
             if parity.agreement >= SAME[precision] and not self._costs_agreement(before, after):
-                return precision, parity
+                return precision, parity, scores
         raise ExportMismatch(
             f"The exported student gives another answer than the trained one on {1 - parity.agreement:.1%} of "
             f"{parity.rows} rows, even as float32. Try another --student or --encoder."
@@ -216,16 +229,9 @@ class Stages:
         )
         return old - new > max(DROP, math.sqrt(old * (1 - old) / len(labels)))
 
-    def _temperatures(self, folder: Path, featurizer: Featurizer) -> list[float]:
+    def _temperatures(self, scores: Floats) -> list[float]:
         """What makes the exported student's confidence true on the selection rows, field by field."""
-        selection: Part = self.lessons.selection
-        logits = OnnxStudent.open(folder, featurizer, 0).logits_of_many(selection.texts, sum(self.lessons.sizes))
-        fields = split_fields(logits, self.lessons.sizes)
-        return [fit_temperature(part, selection.labels[:, at]) for at, part in enumerate(fields)]
-
-    def _sample(self) -> list[str]:
-        """Selection rows, filled up with lessons where they are few."""
-        return (self.lessons.selection.texts + self.lessons.train.texts)[:SAMPLE]
-
-    def _probabilities(self, logits: Floats) -> list[Floats]:
-        return [softmax(part) for part in split_fields(logits, self.lessons.sizes)]
+        labels = self.lessons.selection.labels
+        return [
+            fit_temperature(part, labels[:, at]) for at, part in enumerate(split_fields(scores, self.lessons.sizes))
+        ]

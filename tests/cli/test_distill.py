@@ -76,6 +76,8 @@ def test_files_that_are_no_traffic(refused, tmp_path):
         (("--margn", "0.1"), "--margin"),
         (("--margin", "2"), "between 0 and 1"),
         (("--risk", "nan"), "between 0 and 1"),
+        (("--freeze", "-1"), "--freeze must be 0 or more"),
+        (("--freeze", "2"), "--freeze 2 keeps layers of an encoder as they are, and there is none"),
         (("--seed", "-1"), "--seed must be 0 or more"),
         (("--seed", str(2**70)), "--seed must be 0 or more and under"),
         (("--seed", "one"), "--seed"),
@@ -132,6 +134,8 @@ def test_an_earlier_bundle_is_replaced_but_never_with_the_traffic_inside(good, r
         ("sed = 3", "sets 'sed', which is no option. Did you mean 'seed'?"),
         ("seed = '3'", "it must be a whole number"),
         ("margin = true", "it must be a number"),
+        ("freeze = 2.5", "it must be a whole number"),
+        ("freeze = 2", "--freeze 2 keeps layers of an encoder"),
         ("traffic = [3]", "it must be a list of texts"),
         ("labels = ['a']", "it must be a text"),
         ("seed =", "is not TOML"),
@@ -161,7 +165,7 @@ def test_a_dry_run_says_what_was_understood_and_trains_nothing(good, tmp_path):
     plan = run("distill", good, *place, "--json").json
     assert plan["students"] == ["words"]
     assert [sorted(field["labels"]) for field in plan["fields"]] == [sorted(LABELS)]
-    assert plan["rows"] == {"read": 60, "used": 60, "bad": 0}
+    assert plan["rows"] == {"read": 60, "used": 60, "bad": 0, "outside": 0}
     assert "3 labels" in run("distill", good, *place).out
     assert not (tmp_path / "student").exists()
     assert not (tmp_path / "home").exists()
@@ -171,7 +175,7 @@ def test_labels_and_fields_are_the_users_to_say(good, tmp_path):
     place = ("--out", tmp_path / "student", "--home", tmp_path / "home", "--dry-run", "--json", *WORDS)
     fewer = run("distill", good, *place, "--labels", ", ".join(LABELS[:2]), "--skip-bad-rows").json
     assert fewer["fields"][0]["labels"] == list(LABELS[:2])
-    assert fewer["rows"]["bad"] == 20
+    assert fewer["rows"] == {"read": 60, "used": 60, "bad": 0, "outside": 20}
     both = [json.dumps({"a": letter, "why": f"because of {row}"}) for row, letter in enumerate("xyzxyzxyz" * 6)]
     rows = [chat(text, answer) for text, answer in zip(texts([0] * 54), both, strict=True)]
     chosen = run("distill", write(tmp_path / "json.jsonl", rows), *place, "--fields", "a").json
@@ -184,6 +188,28 @@ def test_people_see_the_ladder_the_verdict_and_what_to_do_next(plain):
     assert f"stillhouse serve --model {plain / 'student'}" in done.out
     assert "Too few calls to tell" in done.out or "The student" in done.out
     assert "done before" in done.err
+
+
+WATCH = """
+import os, sys
+from stillhouse.cli.main import run
+
+class Watch:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+
+sys.meta_path.insert(0, Watch())
+run(sys.argv[1:])
+"""
+
+
+def test_how_threads_wait_is_settled_before_torch_is_there(good, tmp_path):
+    place = ["--out", str(tmp_path / "student"), "--home", str(tmp_path / "home"), "--encoder", "no-such/encoder"]
+    free = {key: value for key, value in os.environ.items() if key not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-c", WATCH, "distill", str(good), *place]
+    done = subprocess.run(command, cwd=ROOT, env=free, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "PASSIVE\n", done.stderr
 
 
 def test_stdout_and_exit_code_of_the_real_command(tmp_path):

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = "You sort the mail of a shop. Answer with the label only."
 FILLER = "my the a please now again today still really help me with it was and then order since week monday phone"
 LABELS = ("billing", "shipping", "repair")
+SORRY = "I am sorry, but I cannot sort this mail without knowing more about the customer of case"
 WORDS = ("--encoder", "none", "--student", "words")
 
 

@@ -11,7 +11,7 @@ from stillhouse.bundle.manifest import read_manifest
 from stillhouse.recipes.distill import distill
 from stillhouse.recipes.recipe import DistillRecipe
 from stillhouse.training.events import Note, StageDone
-from tests.recipes.runs import LABELS, SYSTEM, WORDS, answers, calls, chat, client, distil, run, texts, write
+from tests.recipes.runs import LABELS, SORRY, SYSTEM, WORDS, answers, calls, chat, client, distil, run, texts, write
 
 ODD = ("needs a human", 'say "hello"', "🙂 thanks", "two\nlines", "O'Brien & Söhne, <b>", "{not json")
 INTENTS, LEVELS = ("refund", "where is it?", 'broken "box" 📦'), ("low", "high")
@@ -137,12 +137,27 @@ def test_an_answer_of_the_holdout_that_no_student_could_give_is_a_disagreement(t
         "distill", traffic, "--out", tmp_path / "student", "--home", tmp_path, "--holdout", holdout, "--json", *WORDS
     )
     assert done.code == 0, done.err
-    assert "20 answers of the holdout are none that a student could give" in done.err
+    assert "20 answers are none that a student could give: each counts as a disagreement" in done.err
     printed = done.json
     assert printed["splits"]["test"] == 100
     assert printed["certificate"]["agreement"] <= 0.8
     record = json.loads((tmp_path / "student" / "record.json").read_text())
     assert record["confusions"][0]["teacher_label"] == "(another answer)"
+
+
+def test_an_answer_outside_the_labels_is_a_disagreement_wherever_it_is_measured(tmp_path):
+    odd = [chat(text, f"{SORRY} {row}") for row, text in enumerate(texts([0] * 12, seed=8))]
+    traffic = write(tmp_path / "calls.jsonl", [*calls(LABELS), *odd, "{broken"])
+    printed = distil(traffic, tmp_path, *WORDS, "--skip-bad-rows")
+    told = printed["certificate"]["provenance"]
+    assert told["left_out"] == 1
+    assert told["outside_labels"]["test"] > 0
+    assert printed["certificate"]["agreement"] <= 1 - told["outside_labels"]["test"] / printed["splits"]["test"]
+    assert printed["ladder"][0]["agreement"] <= 1 - told["outside_labels"]["selection"] / printed["splits"]["selection"]
+    record = json.loads((tmp_path / "student" / "record.json").read_text())
+    assert (record["data"]["rows"]["bad"], record["data"]["rows"]["outside"]) == (1, 12)
+    assert "12 rows have an answer that no student could give" in (tmp_path / "student" / "report.html").read_text()
+    assert "12 with an answer outside the labels" in (tmp_path / "student" / "README.md").read_text()
 
 
 def test_a_holdout_of_other_answers_altogether_is_refused(tmp_path, plain):

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stillhouse.errors import TrafficError
 from stillhouse.recipes import material
 from stillhouse.recipes.material import gather
-from stillhouse.recipes.recipe import DistillRecipe
-from tests.recipes.runs import LABELS, calls, chat, texts, write
+from stillhouse.recipes.recipe import DistillRecipe, Reading
+from tests.recipes.runs import LABELS, SORRY, calls, chat, texts, write
 
 
 def gathered(tmp_path, traffic, **options) -> material.Material:
@@ -42,7 +43,7 @@ def test_the_holdout_is_the_test_and_its_odd_answers_stay(plain, tmp_path):
 def test_bad_rows_of_both_files_are_kept_aside(plain, tmp_path):
     traffic = write(tmp_path / "calls.jsonl", [*calls(LABELS, 90), "{broken"])
     holdout = write(tmp_path / "holdout.jsonl", [*calls(LABELS, 20, seed=2), "{also broken"])
-    gathered(tmp_path, traffic, holdout=holdout, skip_bad_rows=True)
+    gathered(tmp_path, traffic, holdout=holdout, reading=Reading(skip_bad_rows=True))
     assert "{broken" in (tmp_path / "bad-rows.jsonl").read_text()
     assert "{also broken" in (tmp_path / "holdout-bad-rows.jsonl").read_text()
 
@@ -55,3 +56,17 @@ def test_of_very_many_rows_some_are_drawn_by_seed(plain, tmp_path, seed, monkeyp
     assert [len(once.lessons.train), len(once.lessons.selection), len(once.test)] == [40, 10, 10]
     assert once.lessons.hash == twice.lessons.hash
     assert np.array_equal(once.test.labels, twice.test.labels)
+
+
+def test_answers_outside_the_labels_are_measured_but_not_learnt_from(tmp_path):
+    odd = [chat(text, f"{SORRY} {row}") for row, text in enumerate(texts([0] * 12, seed=8))]
+    traffic = write(tmp_path / "calls.jsonl", calls(LABELS, 240) + odd)
+    with pytest.raises(TrafficError, match="12 rows cannot be used"):
+        gathered(tmp_path, traffic)
+    found = gathered(tmp_path, traffic, reading=Reading(skip_bad_rows=True))
+    measured = [found.lessons.selection, found.calibration, found.test]
+    assert (found.outside, found.bad) == (12, 0)
+    assert (found.lessons.train.labels >= 0).all()
+    assert 0 < sum(int((part.labels == -2).sum()) for part in measured) <= 12
+    assert (found.test.labels == -2).any(), "the sealed part is as the traffic is"
+    assert len((tmp_path / "bad-rows.jsonl").read_text().splitlines()) == 12

@@ -47,3 +47,11 @@ def test_an_answer_that_no_student_can_give_is_a_disagreement():
     assert answers.student_right is not None
     assert answers.teacher_right is not None
     assert (answers.student_right.tolist(), answers.teacher_right.tolist()) == ([True, False], [False, True])
+
+
+def test_a_right_answer_that_only_the_teacher_can_give_counts_for_it():
+    part = Part(["a", "b"], np.array([[-2], [0]]), np.array([[-2], [0]]))
+    answers = judge(Said(np.array([[1], [0]]), np.array([0.9, 0.9])), part)
+    assert answers.student_right is not None
+    assert answers.teacher_right is not None
+    assert (answers.student_right.tolist(), answers.teacher_right.tolist()) == ([False, True], [True, True])

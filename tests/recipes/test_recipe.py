@@ -24,6 +24,7 @@ def test_the_student_is_called_like_its_folder_unless_named():
     [
         ({"traffic": ()}, "at least one file"),
         ({"students": ()}, "--student names nothing"),
+        ({"freeze": -1}, "--freeze must be 0 or more"),
         ({"max_minutes": 0.0}, "--max-minutes must be above 0"),
         ({"max_minutes": math.nan}, "--max-minutes must be above 0"),
         ({"seed": -1}, "--seed must be 0 or more"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from stillhouse.inference.onnx_student import OnnxStudent
 from stillhouse.models.devices import choose
@@ -20,10 +21,10 @@ from stillhouse.training.classroom import Classroom
 from stillhouse.training.events import silent
 
 
-def opened(plain: Path, home: Path, encoder: Path | None = None, seed: int = 0) -> Stages:
+def opened(plain: Path, home: Path, encoder: Path | None = None, seed: int = 0, freeze: int = 0) -> Stages:
     recipe = DistillRecipe(traffic=(plain / "calls.jsonl",), out=home / "x", seed=seed)
     lessons = gather(recipe, home / "bad").lessons
-    room = Classroom(lessons, str(encoder) if encoder else None, seed, choose())
+    room = Classroom(lessons, str(encoder) if encoder else None, seed, choose(), freeze=freeze)
     return Stages(StageCache(home, silent), room, fingerprint(str(encoder)) if encoder else None)
 
 
@@ -51,8 +52,18 @@ def test_a_candidate_is_complete_and_is_found_again(rung, stages):
     assert candidate.parameters > 0
     student = candidate.open(threads=1)
     assert isinstance(student, OnnxStudent)
-    assert student.logits_of_many(["where is thing0", "matter1"], 3).shape == (2, 3)
+    assert student.logits(["where is thing0", "matter1"]).shape == (2, 3)
+    assert np.array_equal(student.logits(stages.lessons.selection.texts), candidate.scores)
     assert not [path for path in candidate.artifact.path.iterdir() if path.name == ".float32"]
+
+
+def test_the_assistant_keeps_what_is_frozen(plain, tiny_encoder, tmp_path):
+    stages = opened(plain, tmp_path, tiny_encoder, freeze=1)
+    before = stages.room.assistant().student.state_dict()
+    after = load_file(stages.assistant().path / "weights.safetensors")
+    changed = {name for name, weight in after.items() if not weight.equal(before[name])}
+    assert any("layer.1." in name for name in changed)
+    assert not any("layer.0." in name or "word_embeddings" in name for name in changed)
 
 
 def test_a_pace_is_plain_numbers(stages):
@@ -61,10 +72,10 @@ def test_a_pace_is_plain_numbers(stages):
     assert pace.throughput_per_s > 0
 
 
-def test_a_stage_depends_on_seed_and_encoder(plain, tiny_encoder, tmp_path):
-    for encoder, seed in ((None, 0), (None, 1), (tiny_encoder, 0)):
-        opened(plain, tmp_path, encoder, seed).candidate(Rung("words"), None)
+def test_a_stage_depends_on_seed_encoder_and_frozen_layers(plain, tiny_encoder, tmp_path):
+    for encoder, seed, freeze in ((None, 0, 0), (None, 1, 0), (tiny_encoder, 0, 0), (tiny_encoder, 0, 1)):
+        opened(plain, tmp_path, encoder, seed, freeze).candidate(Rung("words"), None)
     made = list((tmp_path / "stages").glob("words-*"))
-    assert len(made) == 3
+    assert len(made) == 4
     inputs = [json.loads((path / ".stage.json").read_text())["inputs"] for path in made]
     assert {each["encoder"] is None for each in inputs} == {True, False}

@@ -1,0 +1,226 @@
+"""From a recipe's words to things: models opened, the student made, the task, the teacher, the objective."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers.utils import logging as transformers_logging
+
+from stillhouse.artifacts import hash_json
+from stillhouse.errors import UsageError
+from stillhouse.models.layers import blocks, token_embedding
+from stillhouse.models.load import Dtype, load_causal, load_classifier, load_encoder, load_image, load_tokenizer
+from stillhouse.models.tokenizers import read_ids
+from stillhouse.objectives.catalog import CATALOG
+from stillhouse.objectives.combine import WeightedSum
+from stillhouse.objectives.objective import Objective
+from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.toml import fill
+from stillhouse.recipes.training import SourceKind, StudentSection, TaskName, TrainRecipe
+from stillhouse.signals.kinds import Kind
+from stillhouse.students.lora import Lora, lora
+from stillhouse.students.shrink import shrink
+from stillhouse.tasks.chat import read_chat
+from stillhouse.tasks.classification import Classification
+from stillhouse.tasks.embedding import Pooling, read_texts, save_sentence_encoder
+from stillhouse.tasks.image import Augmentation, look_of, read_images
+from stillhouse.tasks.task import Task
+from stillhouse.tasks.turns import Counts
+from stillhouse.teachers.ensemble import Ensemble
+from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local
+from stillhouse.teachers.teacher import Teacher
+
+__all__ = [
+    "Opened",
+    "make_objective",
+    "make_student",
+    "make_task",
+    "make_teacher",
+    "open_model",
+    "open_teachers",
+    "ready_to_learn",
+    "save_student",
+]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model with what reads for it: a tokenizer of Transformers, or an image processor if there is one."""
+
+    name: str
+    model: nn.Module
+    reader: Any
+
+    @property
+    def config(self) -> Any:
+        return self.model.config
+
+    @property
+    def vocabulary(self) -> str | None:
+        """What identifies its tokenizer; None of image models."""
+        return hash_json(self.reader.get_vocab()) if hasattr(self.reader, "get_vocab") else None
+
+
+def open_model(task: TaskName, name: str, dtype: Dtype = "float32", labels: int | None = None) -> Opened:
+    """The kind of model that a task needs; with `labels` a new head of so many where it has another or none."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # what is missing is checked, or meant
+    try:
+        return _open(task, name, dtype, labels)
+    finally:
+        transformers_logging.set_verbosity(before)
+
+
+def _open(task: TaskName, name: str, dtype: Dtype, labels: int | None) -> Opened:
+    if task is TaskName.CHAT:
+        causal = load_causal(name, dtype)
+        return Opened(name, causal.model, causal.tokenizer)
+    if task is TaskName.CLASSIFICATION:
+        classifier = load_classifier(name, dtype, labels)
+        return Opened(name, classifier.model, classifier.tokenizer)
+    if task is TaskName.EMBEDDING:
+        return Opened(name, load_encoder(name).model, load_tokenizer(name))
+    image = load_image(name, dtype, labels)
+    return Opened(name, image.model, image.processor)
+
+
+def open_teachers(recipe: TrainRecipe) -> list[Opened]:
+    """The teachers that a recipe names, in evaluation mode."""
+    dtype: Dtype = "bfloat16" if recipe.teacher.precision == "bf16" else "float32"
+    return [open_model(recipe.task, name, dtype) for name in recipe.teacher.names]
+
+
+def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:
+    """The student before it learns: a model, made smaller or anew as the recipe says; `number` seeds peers apart."""
+    section = recipe.student
+    torch.manual_seed(recipe.seed + number)
+    labels = (
+        _labels(recipe, rows) if section.model and recipe.task in (TaskName.CLASSIFICATION, TaskName.IMAGE) else None
+    )
+    origin = open_model(recipe.task, section.model or recipe.teacher.names[0], labels=labels)
+    model = origin.model
+    if any(size is not None for size in (section.layers, section.width, section.heads, section.ffn)):
+        model = shrink(model, section.layers, section.width, section.heads, ffn=section.ffn)
+    if section.fresh:
+        torch.manual_seed(recipe.seed + number)
+        model = cast("Any", type(model))(deepcopy(cast("Any", model).config)).eval()
+    return Opened(origin.name, model, origin.reader)
+
+
+def _labels(recipe: TrainRecipe, rows: Rows) -> int:
+    """How many labels there are: as many as the teacher knows, else those of the rows."""
+    if recipe.teacher.names:
+        return int(open_model(recipe.task, recipe.teacher.names[0]).config.num_labels)
+    known = {answer for answer in rows.answers or () if answer is not None}
+    if not known:
+        raise UsageError(
+            f"The data {recipe.data.train} have no labels, and there is no teacher: nothing can be learnt."
+        )
+    return len(known) if any(isinstance(answer, str) for answer in known) else max(map(int, known)) + 1
+
+
+def ready_to_learn(model: nn.Module, section: StudentSection) -> nn.Module:
+    """The same model with adapters, or with its first blocks frozen, as the recipe says."""
+    if section.lora:
+        return lora(model, Lora(rank=section.lora, alpha=2.0 * section.lora))
+    model.requires_grad_(True)
+    if section.freeze:
+        for part in (token_embedding(model), *list(blocks(model))[: section.freeze]):
+            part.requires_grad_(False)
+    return model
+
+
+def make_task(recipe: TrainRecipe, rows: Rows, models: Sequence[Opened]) -> Task:
+    """The task of all rows as these models read them; the first one's reader is used, and others must read alike."""
+    first, data = models[0], recipe.data
+    if recipe.task is TaskName.IMAGE:
+        answers = None if rows.answers is None else _numbers(rows.answers, models).tolist()
+        varied = Augmentation(crop=data.crop, flip=data.flip)
+        look = look_of(first.reader or first.config)
+        pictures = np.stack(rows.inputs) if len({image.shape for image in rows.inputs}) == 1 else rows.inputs
+        return read_images(pictures, answers, int(first.config.num_labels), look, varied, recipe.seed)
+    _check_readers(models, data.tokens)
+    if recipe.task is TaskName.CHAT:
+        return read_chat(rows.inputs, first.reader, Counts(data.counts), data.tokens, data.packed)
+    if recipe.task is TaskName.EMBEDDING:
+        return read_texts(rows.inputs, first.reader, data.tokens, Pooling(data.pooling))
+    ids, padding = read_ids(rows.inputs, first.reader, data.tokens)
+    known = rows.answers if rows.answers is not None else [None] * len(ids)
+    classes, answers = int(first.config.num_labels), _numbers(known, models)
+    if answers.max() >= classes:
+        raise UsageError(f"A label of {data.train} is number {answers.max()}; {first.name} has {classes} labels.")
+    return Classification(ids, answers[:, None], (classes,), padding)
+
+
+def _check_readers(models: Sequence[Opened], tokens: int) -> None:
+    """Refuse models of different tokenizers, and texts longer than any of them reads."""
+    for other in models[1:]:
+        if other.vocabulary != models[0].vocabulary:
+            raise UsageError(
+                f"{models[0].name} and {other.name} have different tokenizers, so a token of one is none of the "
+                "other. Recipes need teachers and students of one tokenizer."
+            )
+    for opened in models:
+        most = getattr(opened.config, "max_position_embeddings", None)
+        if most and tokens > most:
+            raise UsageError(f"data: tokens = {tokens} is more than the {most} positions of {opened.name}. Set less.")
+
+
+def _numbers(answers: Sequence[Any], models: Sequence[Opened]) -> npt.NDArray[np.int64]:
+    """Labels as numbers from 0, -1 for none; names as the first model that knows all of them numbers them."""
+    names = {answer for answer in answers if isinstance(answer, str)}
+    numbers = {name: at for at, name in enumerate(sorted(names))}
+    for opened in reversed(models):
+        known = {str(name): int(number) for number, name in (getattr(opened.config, "id2label", None) or {}).items()}
+        numbers = known if names and names <= set(known) else numbers
+    return np.array([-1 if one is None else numbers.get(one, one) for one in answers], dtype=np.int64)
+
+
+def make_teacher(recipe: TrainRecipe, task: Task, opened: Sequence[Opened]) -> Teacher | None:
+    """The teachers as one that answers; None without any."""
+    tells = ANSWERS_AND_INSIDE | {Kind.EMBEDDING}
+    if recipe.task is TaskName.EMBEDDING:
+        tells = frozenset({Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS, Kind.EMBEDDING})
+    dtype = torch.bfloat16 if recipe.teacher.precision == "bf16" else None
+    each = [Local(one.model, task, tells, dtype=dtype, tokenizer=one.vocabulary) for one in opened]
+    if len(each) < 2:
+        return each[0] if each else None
+    return Ensemble(each, recipe.teacher.weights or None)
+
+
+def make_objective(recipe: TrainRecipe, where: str) -> Objective:
+    """The weighted sum of a recipe's terms; refuses unknown names and settings with the nearest known one."""
+    terms: list[tuple[float, Objective]] = []
+    for at, section in enumerate(recipe.objective):
+        place = f"{where}: objective[{at}]"
+        if section.name not in CATALOG:
+            near = difflib.get_close_matches(section.name, CATALOG, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are {', '.join(CATALOG)}."
+            raise UsageError(f"{place}: name = {section.name!r} is no objective. {hint}")
+        made = fill(CATALOG[section.name][0], section.settings, f"{place} ({section.name}): settings")
+        terms.append((section.weight, cast("Objective", made)))
+    found = WeightedSum(tuple(terms))
+    if recipe.source.kind is SourceKind.OFFLINE and found.needs & {Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS}:
+        raise UsageError(
+            f"{where}: kept signals do not hold a teacher's inside, which an objective needs; take online."
+        )
+    return found
+
+
+def save_student(recipe: TrainRecipe, folder: Path, student: Opened, task: Task) -> None:
+    """Write a student as Transformers loads it, an encoder of sentences as Sentence-Transformers does."""
+    if recipe.task is TaskName.EMBEDDING:
+        save_sentence_encoder(folder, student.model, student.reader, cast("Any", task), recipe.data.tokens)
+        return
+    cast("Any", student.model).save_pretrained(folder)
+    if student.reader is not None:
+        student.reader.save_pretrained(folder)

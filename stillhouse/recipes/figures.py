@@ -1,0 +1,138 @@
+"""How good a student is on some rows, and how close to its teacher: loss, divergence, agreement, accuracy, likeness."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.models.outputs import Batch, Layers, StudentOutput, TeacherOutput
+from stillhouse.models.scores import Mixture, Projection, Sampled, Scores, TopK, flat
+from stillhouse.objectives.divergences import forward_kl, log_softmax, with_rest
+from stillhouse.objectives.objective import Objective
+from stillhouse.signals.kinds import Kind
+from stillhouse.tasks.chat import ChatTask
+from stillhouse.tasks.embedding import likeness
+from stillhouse.tasks.task import Task
+from stillhouse.teachers.local import ask
+from stillhouse.training.source import Share, Source
+
+__all__ = ["loss_of", "measure"]
+
+CHUNK = 1_024
+"""Positions whose logits exist at once."""
+
+
+def measure(student: nn.Module, task: Task, look: Source) -> dict[str, dict[str, float]]:
+    """Figures of the `student` and of the `teacher` over a source's rows, those that data and teacher allow.
+
+    `accuracy` is the share of known labels or tokens that are the likeliest, `loss` their mean negative log-prob in
+    nats, and of language models `perplexity` its exponential; `kl_to_teacher` (nats) and `top1_agreement` are means
+    over the positions that the teacher told of. Of encoders see `likeness`, of 3 rows or more. A teacher of which only
+    the likeliest tokens were kept has an accuracy only.
+    """
+    sums = {"student": _Sums(), "teacher": _Sums()}
+    vectors: list[tuple[Tensor, Tensor]] = []
+    wanted = Layers(embedding=Kind.EMBEDDING in look.tells and Kind.SOFT not in look.tells)
+    look.begin(student, wanted)
+    for said, told, batch in _answers(student, task, look, wanted):
+        if said.scores is not None:
+            _add(sums, flat(said.scores), told, batch)
+        elif said.features.embedding is not None and told.features.embedding is not None:
+            vectors.append((said.features.embedding.float().cpu(), told.features.embedding.float().cpu()))
+    if vectors:
+        mine, its = (torch.cat(part) for part in zip(*vectors, strict=True))
+        return {"student": likeness(mine, its) if len(mine) > 2 else {}, "teacher": {}}
+    means = {who: each.means() for who, each in sums.items()}
+    if isinstance(task, ChatTask):
+        for each in means.values():
+            each |= {"perplexity": math.exp(min(each["loss"], 80.0))} if "loss" in each else {}
+    return means
+
+
+@torch.no_grad()
+def loss_of(student: nn.Module, task: Task, look: Source, objective: Objective) -> float:
+    """What an objective costs over a source's rows, each term over what it counts."""
+    total, count = torch.zeros(()), torch.zeros(())
+    look.begin(student, objective.taps.teacher)
+    for said, told, batch in _answers(student, task, look, objective.taps.student):
+        part = objective(said, told, batch)
+        total, count = total + part.total.float().cpu(), count + part.count.cpu()
+    return float((total / count.clamp(min=1)).sum())
+
+
+def _answers(
+    student: nn.Module, task: Task, look: Source, layers: Layers
+) -> Iterator[tuple[StudentOutput, TeacherOutput, Batch]]:
+    device = next(student.parameters()).device
+    for number in range(look.steps):
+        for batch, told in look.step(0, number, Share()):
+            batch, told = batch.to(device), told.to(device)
+            yield ask(student, task, batch, layers), told, batch
+
+
+@final
+class _Sums:
+    """Figures added up, and over how many positions."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[float, int]] = {}
+
+    def add(self, name: str, values: Tensor) -> None:
+        total, count = self.found.get(name, (0.0, 0))
+        self.found[name] = (total + float(values.double().sum()), count + len(values))
+
+    def means(self) -> dict[str, float]:
+        return {name: total / count for name, (total, count) in self.found.items() if count}
+
+
+@torch.no_grad()
+def _add(sums: dict[str, _Sums], said: Tensor | Projection, told: TeacherOutput, batch: Batch) -> None:
+    """Add what one batch shows, some positions at a time."""
+    labels = batch.labels.flatten()
+    heard = torch.ones_like(labels, dtype=torch.bool) if told.told is None else told.told.flatten()
+    counted = (labels >= 0) | heard if told.scores is not None else labels >= 0
+    for index in counted.nonzero().squeeze(-1).split(CHUNK):
+        q = log_softmax(_dense(said[index]))
+        known = labels[index] >= 0
+        _compare(sums["student"], q[known], labels[index][known])
+        if told.scores is not None:
+            there = heard[index]
+            _beside(sums, q[there], flat(told.scores)[index[there]], labels[index][there])
+
+
+def _compare(sums: _Sums, logs: Tensor, labels: Tensor) -> None:
+    """Log-probs `[n, labels]` with the answers that are known."""
+    inside = labels < logs.shape[-1]
+    logs, labels = logs[inside], labels[inside]
+    sums.add("loss", -logs.gather(-1, labels.unsqueeze(-1)).squeeze(-1))
+    sums.add("accuracy", logs.argmax(-1) == labels)
+
+
+def _beside(sums: dict[str, _Sums], q: Tensor, known: Scores, labels: Tensor) -> None:
+    """The student's log-probs `[n, labels]` with what the teacher told of the same positions."""
+    answered = labels >= 0
+    if isinstance(known, Sampled | TopK):
+        weights: Any = known.counts if isinstance(known, Sampled) else known.log_probs
+        likeliest = known.ids.gather(-1, weights.argmax(-1, keepdim=True)).squeeze(-1)
+        if isinstance(known, TopK):
+            there = known.log_probs.isfinite() & (known.ids < q.shape[-1])
+            ids = known.ids.clamp(max=q.shape[-1] - 1)
+            mine, its = (part.masked_fill(~there, -1e4) for part in (q.gather(-1, ids), known.log_probs.float()))
+            sums["student"].add("kl_to_teacher", forward_kl(with_rest(mine), with_rest(its)))
+        sums["teacher"].add("accuracy", likeliest[answered] == labels[answered])
+    else:
+        p = log_softmax(_dense(known))
+        common = min(q.shape[-1], p.shape[-1])
+        mine, its = (part[:, :common] - part[:, :common].logsumexp(-1, keepdim=True) for part in (q, p))
+        sums["student"].add("kl_to_teacher", forward_kl(mine, its))
+        likeliest = p.argmax(-1)
+        _compare(sums["teacher"], p[answered], labels[answered])
+    sums["student"].add("top1_agreement", q.argmax(-1) == likeliest)
+
+
+def _dense(scores: Tensor | Projection | Mixture) -> Tensor:
+    return scores.logits() if isinstance(scores, Projection | Mixture) else scores.float()

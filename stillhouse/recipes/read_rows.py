@@ -1,0 +1,129 @@
+"""The rows of a recipe's data files, and which of them are learnt, measured on and tested on."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from zipfile import BadZipFile
+
+import numpy as np
+
+from stillhouse.artifacts import hash_file, hash_json
+from stillhouse.errors import UsageError
+from stillhouse.recipes.training import DataSection, TaskName
+
+__all__ = ["Rows", "read_rows"]
+
+HELD_OUT = 10
+"""One row in so many of `train` is kept from training where no selection file is given."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of a recipe in one list, and the numbers of those of each part; `test` may be `selection` again."""
+
+    inputs: Sequence[Any]
+    """Texts, rows of conversations, or pictures."""
+    answers: Sequence[Any] | None
+    """Labels by name or number, None where a row has none; of conversations and texts without labels, None at all."""
+    train: tuple[int, ...]
+    selection: tuple[int, ...]
+    test: tuple[int, ...]
+    hash: str
+    """Of all files and of how they are split."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows each part has."""
+        return {"train": len(self.train), "selection": len(self.selection), "test": len(self.test)}
+
+
+def read_rows(section: DataSection, task: TaskName, seed: int) -> Rows:
+    """Read the files of a recipe; raises UsageError naming the file, and the line of a row that cannot be used."""
+    files = [file for file in (section.train, section.selection, section.test) if file is not None]
+    parts = {file: _read(file, task) for file in dict.fromkeys(files)}
+    learnt = {section.train: parts[section.train][: section.rows]}
+    inputs: list[tuple[Any, Any]] = []
+    places: dict[Path, tuple[int, ...]] = {}
+    for file, rows in (parts | learnt).items():
+        places[file] = tuple(range(len(inputs), len(inputs) + len(rows)))
+        inputs.extend(rows)
+    train, selection = places[section.train], places[section.selection] if section.selection else ()
+    if section.selection is None:
+        if len(train) < 2:
+            raise UsageError(f"{section.train} has {len(train)} rows; 2 or more are needed to learn and to measure.")
+        order: list[int] = np.random.default_rng((seed, len(train))).permutation(np.array(train)).tolist()
+        held = max(1, len(order) // HELD_OUT)
+        train, selection = tuple(sorted(order[held:])), tuple(sorted(order[:held]))
+    digest = hash_json(
+        [task.value, seed, section.rows, *(hash_file(file) if file else None for file in _three(section))]
+    )
+    answers = [answer for _, answer in inputs]
+    test = places[section.test] if section.test else selection
+    known = answers if any(answer is not None for answer in answers) else None
+    return Rows([given for given, _ in inputs], known, train, selection, test, digest)
+
+
+def _three(section: DataSection) -> tuple[Path | None, ...]:
+    return section.train, section.selection, section.test
+
+
+def _read(file: Path, task: TaskName) -> list[tuple[Any, Any]]:
+    """What is given and what is answered, row by row."""
+    try:
+        rows = _pictures(file) if task is TaskName.IMAGE else [_row(row, task, file, at) for at, row in _lines(file)]
+    except OSError as error:
+        raise UsageError(f"The data {file} cannot be read: {error.strerror or error}.") from error
+    if not rows:
+        raise UsageError(f"The data {file} hold no rows.")
+    return rows
+
+
+def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Objects of JSON, with the numbers of their lines."""
+    with file.open("rb") as opened:
+        zipped = opened.read(2) == b"\x1f\x8b"
+    found: list[tuple[int, dict[str, Any]]] = []
+    with gzip.open(file) if zipped else file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{file}, line {number}: it is not valid JSON ({error}).") from error
+            if not isinstance(row, dict):
+                raise UsageError(f'{file}, line {number}: a row is an object, such as {{"text": ...}}.')
+            found.append((number, cast("dict[str, Any]", row)))
+    return found
+
+
+def _row(row: dict[str, Any], task: TaskName, file: Path, line: int) -> tuple[Any, Any]:
+    if task is TaskName.CHAT:
+        return row, None
+    if not isinstance(row.get("text"), str):
+        raise UsageError(f"{file}, line {line}: a row of {task} needs a `text`; its keys are {', '.join(sorted(row))}.")
+    label = row.get("label") if task is TaskName.CLASSIFICATION else None
+    if label is not None and not isinstance(label, int | str):
+        raise UsageError(f"{file}, line {line}: a `label` is a name or a number, not {label!r}.")
+    return row["text"], label
+
+
+def _pictures(file: Path) -> list[tuple[Any, Any]]:
+    """Pictures `[samples, height, width]` or with colours, and labels, from a file of NumPy."""
+    try:
+        arrays = np.load(file, allow_pickle=False)
+        names = list(getattr(arrays, "files", []))
+        if "images" not in names:
+            raise UsageError(f"{file} has no array `images`; it has {', '.join(names) or 'no named arrays'}.")
+        images = arrays["images"]
+        labels = arrays["labels"].tolist() if "labels" in names else [None] * len(images)
+    except (ValueError, BadZipFile, EOFError) as error:
+        raise UsageError(f"{file} is no .npz file of arrays: {error}") from error
+    if len(labels) != len(images):
+        raise UsageError(f"{file} has {len(images)} images and {len(labels)} labels; give one for each.")
+    return [(image, None if label is None or label < 0 else label) for image, label in zip(images, labels, strict=True)]

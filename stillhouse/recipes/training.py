@@ -1,0 +1,355 @@
+"""TrainRecipe: a training run as data, from teacher to trained student, one frozen section per matter."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from stillhouse.errors import UsageError
+from stillhouse.recipes.toml import fill, read_toml
+
+__all__ = [
+    "DataSection",
+    "ObjectiveSection",
+    "SourceKind",
+    "SourceSection",
+    "StudentSection",
+    "TaskName",
+    "TeacherSection",
+    "TrainRecipe",
+    "TrainingSection",
+    "read_train_recipe",
+]
+
+
+class TaskName(StrEnum):
+    """What kind of work is learnt."""
+
+    CLASSIFICATION = "classification"
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    IMAGE = "image"
+
+
+class SourceKind(StrEnum):
+    """Where the teacher's word on a batch comes from."""
+
+    OFFLINE = "offline"
+    """Kept beforehand by `stillhouse label`, or the recorded words."""
+    ONLINE = "online"
+    """The teacher answers beside the student."""
+    ON_POLICY = "on_policy"
+    """The student writes, the teacher judges."""
+    BORN_AGAIN = "born_again"
+    """The generation before teaches the next."""
+    EMA = "ema"
+    """A moving average of the student teaches it."""
+    EXITS = "exits"
+    """The last block teaches earlier ones."""
+    MUTUAL = "mutual"
+    """Several students teach each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSection:
+    """Where the rows are and how they are read."""
+
+    train: Path
+    """JSONL, gzip too: `messages`, `prompt` and `completion`, or `text` (and `label`); for images `.npz` with `images`
+    (bytes) and perhaps `labels`."""
+    selection: Path | None = None
+    """Rows that training does not see; by default a tenth of `train`."""
+    test: Path | None = None
+    """Rows that only the evaluation at the end sees; by default the selection rows."""
+    tokens: int = 512
+    """Longer texts are cut: conversations lose their beginning, others their end."""
+    counts: str = "answers"
+    """For chat, which tokens count: `answers`, `last_answer` or `everything`."""
+    packed: bool = False
+    """For chat, let rows share lines while a model runs, so that little is padding."""
+    pooling: str = "mean"
+    """For embeddings, how a text's token states become one vector: `mean`, `cls` or `last`."""
+    crop: int = 0
+    """For images, pixels by which a picture is moved at most while it is learnt."""
+    flip: bool = False
+    """For images, turn half of the pictures left to right while they are learnt."""
+    rows: int | None = None
+    """At most so many rows of `train`."""
+
+    def __post_init__(self) -> None:
+        check_word("counts", self.counts, ("answers", "last_answer", "everything"))
+        check_word("pooling", self.pooling, ("mean", "cls", "last"))
+        check_least(2, {"tokens": self.tokens})
+        check_least(0, {"crop": self.crop})
+        if self.rows is not None:
+            check_least(1, {"rows": self.rows})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSection:
+    """Who is learnt from. None of these: the recorded words alone."""
+
+    model: str | None = None
+    """A Transformers folder or hub id."""
+    models: tuple[str, ...] = ()
+    """Several, whose answers are mixed."""
+    weights: tuple[float, ...] = ()
+    """How much each of them counts; by default the same."""
+    signals: Path | None = None
+    """The folder of its signals: `stillhouse label` writes and an offline source reads it; by default in the home."""
+    keep: str = "topk:50"
+    """What is kept of them: `topk:K` or `samples:N`."""
+    precision: str = "float32"
+    """`float32` or `bf16`."""
+
+    def __post_init__(self) -> None:
+        if self.model and self.models:
+            raise UsageError("The teacher section names both `model` and `models`; give one of them.")
+        if self.weights and len(self.weights) != len(self.models):
+            raise UsageError(f"There are {len(self.models)} teachers and {len(self.weights)} weights; give one each.")
+        if any(weight <= 0 for weight in self.weights):
+            raise UsageError(f"The teachers' weights must be above 0; they are {list(self.weights)}.")
+        check_word("precision", self.precision, ("float32", "bf16"))
+        self.kept  # noqa: B018  refuses what cannot be kept
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All teachers that answer."""
+        return (self.model,) if self.model else self.models
+
+    @property
+    def kept(self) -> tuple[str, int]:
+        """The form of what is kept, and how many of it: ("topk", 50)."""
+        found = re.fullmatch(r"(topk|samples):([1-9]\d*)", self.keep)
+        if found is None:
+            raise UsageError(f"keep = {self.keep!r} is neither `topk:K` nor `samples:N`, such as topk:50.")
+        return found[1], int(found[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentSection:
+    """Who learns: a model of its own, or the teacher made smaller."""
+
+    model: str | None = None
+    """A Transformers folder or hub id; by default the (first) teacher."""
+    layers: int | tuple[int, ...] | None = None
+    """How many blocks to keep, or which."""
+    width: int | tuple[int, ...] | None = None
+    """Its hidden size; of a model in stages the channels of each."""
+    heads: int | None = None
+    ffn: int | None = None
+    fresh: bool = False
+    """Start from random weights instead of inherited ones: a control."""
+    lora: int | None = None
+    """Train low-rank adapters of this rank instead of all weights."""
+    freeze: int = 0
+    """Keep the embeddings and so many first blocks as they are."""
+    layer_decay: float = 1.0
+    """How much slower each block learns than the one above it; 1 for all alike."""
+
+    def __post_init__(self) -> None:
+        check_least(0, {"freeze": self.freeze})
+        if not 0 < self.layer_decay <= 1:
+            raise UsageError(f"layer_decay must be above 0 and at most 1; it is {self.layer_decay}.")
+        if self.lora and self.freeze:
+            raise UsageError("With `lora` only adapters learn, so `freeze` has nothing to do; leave one out.")
+
+    @property
+    def cut(self) -> bool:
+        """Whether it is smaller than the model that it is made of, or made anew."""
+        return self.fresh or any(size is not None for size in (self.layers, self.width, self.heads, self.ffn))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSection:
+    """Where the teacher's word comes from, and the numbers that go with it."""
+
+    kind: SourceKind = SourceKind.ONLINE
+    batch: int = 16
+    """Rows a step."""
+    share: float = 1.0
+    """On-policy: share of the rows that the student writes itself."""
+    new_tokens: int = 64
+    """On-policy: how many tokens the student writes at most."""
+    temperature: float = 1.0
+    """On-policy: how freely it writes."""
+    replay: int = 0
+    """On-policy: how many of its earlier texts are kept, of which half of what it writes is then taken again."""
+    generations: int = 2
+    """Born-again: how many students, one after the other."""
+    average: float = 0.99
+    """EMA: how much of the average stays at each step."""
+    exits: tuple[int, ...] = ()
+    """Exits: the blocks that learn to answer early."""
+    peers: int = 2
+    """Mutual: how many students."""
+
+    def __post_init__(self) -> None:
+        check_least(1, {"batch": self.batch, "new_tokens": self.new_tokens, "generations": self.generations})
+        check_least(2, {"peers": self.peers})
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"share must be between 0 and 1; it is {self.share}.")
+        if self.kind is SourceKind.EXITS and not self.exits:
+            raise UsageError("A source of exits needs to know them: exits = [1, 3] lets blocks 1 and 3 answer early.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveSection:
+    """One term of the objective: its name in the catalogue, its weight, and its own numbers under `settings`."""
+
+    name: str
+    weight: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSection:
+    """How long and how hard."""
+
+    epochs: int = 3
+    rate: float | None = None
+    """Peak learning rate; by default what suits the student."""
+    shape: str = "cosine"
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    accumulate: int = 1
+    evaluations: int = 10
+    patience: int = 4
+    precision: str = "auto"
+    """`auto` (bf16 where the machine is good at it), `no` (float32) or `bf16`."""
+    save_memory: bool = False
+    """Compute activations again in the backward pass instead of keeping them."""
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        check_least(1, {"epochs": self.epochs, "accumulate": self.accumulate, "evaluations": self.evaluations})
+        check_least(1, {"patience": self.patience, "processes": self.processes})
+        check_word("precision", self.precision, ("auto", "no", "bf16"))
+        check_word("shape", self.shape, ("cosine", "linear", "constant"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecipe:
+    """A whole training run."""
+
+    task: TaskName
+    out: Path
+    """The folder to make: the student as Transformers loads it, its metrics and its record."""
+    data: DataSection
+    teacher: TeacherSection = field(default_factory=TeacherSection)
+    student: StudentSection = field(default_factory=StudentSection)
+    source: SourceSection = field(default_factory=SourceSection)
+    objective: tuple[ObjectiveSection, ...]
+    training: TrainingSection = field(default_factory=TrainingSection)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        kind = self.source.kind
+        if not self.objective:
+            raise UsageError('The recipe has no objective; add one: [[objective]] with name = "forward_kl".')
+        if kind in (SourceKind.ONLINE, SourceKind.ON_POLICY) and not self.teacher.names:
+            raise UsageError(f"An {kind} source needs a teacher that answers: set teacher.model.")
+        if not (self.student.model or self.teacher.names):
+            raise UsageError("The recipe names no student: set student.model, or teacher.model to shrink it.")
+        if kind is SourceKind.ON_POLICY and self.task is not TaskName.CHAT:
+            raise UsageError(f"An on-policy student writes text, which the task {self.task} does not; take online.")
+        if self.task is TaskName.EMBEDDING and kind is not SourceKind.ONLINE:
+            raise UsageError(f"Embeddings are learnt from a teacher beside the student: an online source, not {kind}.")
+        if (
+            kind is SourceKind.OFFLINE
+            and (self.teacher.names or self.teacher.signals)
+            and (self.data.crop or self.data.flip)
+        ):
+            raise UsageError("Signals are kept of pictures as they are: leave out crop and flip, or take online.")
+        if kind is SourceKind.MUTUAL and not self.student.fresh:
+            raise UsageError("Peers that start alike tell each other nothing: set student.fresh = true.")
+
+
+PLACES = ("out", "data.train", "data.selection", "data.test", "teacher.signals")
+"""Keys that hold paths, relative to the recipe; models are so where there is such a folder."""
+
+
+def read_train_recipe(path: Path, changes: Sequence[str] = (), out: Path | None = None) -> TrainRecipe:
+    """The recipe in a TOML file, with `changes` (`key=value`, see `change`) and another `out`.
+
+    Paths in the file are relative to the file, others to where the command runs. Raises UsageError naming file and key.
+    """
+    table = read_toml(path)
+    for place in PLACES:
+        section, key = _section(table, place)
+        if isinstance(section.get(key), str):
+            section[key] = str(path.parent / section[key])
+    for place in ("teacher.model", "student.model"):
+        section, key = _section(table, place)
+        if isinstance(section.get(key), str):
+            section[key] = _model(path.parent, section[key])
+    section, key = _section(table, "teacher.models")
+    if isinstance(section.get(key), list):
+        section[key] = [_model(path.parent, name) if isinstance(name, str) else name for name in section[key]]
+    for one in changes:
+        change(table, one)
+    if out is not None:
+        table["out"] = str(out)
+    return fill(TrainRecipe, table, f"The recipe {path}")
+
+
+def change(table: dict[str, Any], words: str) -> None:
+    """Set one key of a recipe's tables by words such as `training.epochs=2` or `objective.0.weight=0.5`.
+
+    The value is read as TOML, and as a text where it is none.
+    """
+    place, equals, text = words.partition("=")
+    keys = place.strip().split(".")
+    if not equals or not all(keys):
+        raise UsageError(f"--set {words} is not key=value, such as training.epochs=2.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    inside: Any = table
+    for key in keys[:-1]:
+        if isinstance(inside, list) and key.isdecimal() and int(key) < len(inside):
+            inside = inside[int(key)]
+        elif isinstance(inside, dict):
+            inside = inside.setdefault(key, {})
+        else:
+            raise UsageError(f"--set {words}: the recipe has no {key!r} there.")
+    if not isinstance(inside, dict):
+        raise UsageError(f"--set {words}: what holds {keys[-1]!r} is no table.")
+    inside[keys[-1]] = value
+
+
+def check_word(name: str, word: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those known, with the nearest one."""
+    if word not in known:
+        near = difflib.get_close_matches(word, known, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise UsageError(f"{name} = {word!r} is none of {', '.join(known)}.{hint}")
+
+
+def check_least(least: int, numbers: Mapping[str, int]) -> None:
+    """Refuse numbers below the least that makes sense."""
+    for name, number in numbers.items():
+        if number < least:
+            raise UsageError(f"{name} must be {least} or more; it is {number}.")
+
+
+def _section(table: dict[str, Any], place: str) -> tuple[dict[str, Any], str]:
+    """The table that holds a key by its place, empty where there is none, and the key."""
+    *sections, key = place.split(".")
+    inside: Any = table
+    for section in sections:
+        inside = inside.get(section, {})
+    return (inside if isinstance(inside, dict) else {}), key
+
+
+def _model(folder: Path, name: str) -> str:
+    """A model's folder beside the recipe, or the name as it is."""
+    return str(folder / name) if (folder / name).is_dir() else name

@@ -1,0 +1,137 @@
+"""What a recipe names, made: students, tasks, objectives, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stillhouse.errors import UsageError
+from stillhouse.objectives import ForwardKL, HiddenStates
+from stillhouse.recipes.build import (
+    make_objective,
+    make_student,
+    make_task,
+    make_teacher,
+    open_model,
+    open_teachers,
+    ready_to_learn,
+    save_student,
+)
+from stillhouse.recipes.read_rows import read_rows
+from stillhouse.recipes.training import StudentSection, TaskName, read_train_recipe
+from stillhouse.students.lora import adapters
+from tests.models import kinds
+from tests.recipes.tiny_recipes import prepare, write_model
+
+
+def opened(name, folder, *changes):
+    recipe = read_train_recipe(*prepare(name, folder)[:1], [*prepare(name, folder)[1], *changes])
+    return recipe, read_rows(recipe.data, recipe.task, recipe.seed)
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        ('{name="foward_kl"}', r"my: objective\[0\]: name = 'foward_kl' is no objective\. Did you mean 'forward_kl'\?"),
+        ('{name="zzz"}', r"There are cross_entropy, forward_kl"),
+        (
+            '{name="forward_kl", settings={temprature=2}}',
+            r"my: objective\[0\] \(forward_kl\): settings sets 'temprature'.*Did you mean 'temperature'\?",
+        ),
+        ('{name="forward_kl", settings={temperature="hot"}}', r"settings: temperature = 'hot' must be a number"),
+        ('{name="hidden_states"}', r"\(hidden_states\): settings lacks 'pairs'"),
+        ('{name="hidden_states", settings={pairs={a=1}}}', r"settings: pairs must be a table of whole numbers"),
+    ],
+)
+def test_a_misspelt_objective_or_setting_is_refused_with_the_nearest(term, message, tmp_path):
+    recipe, _ = opened("response", tmp_path, f"objective=[{term}]")
+    with pytest.raises(UsageError, match=message):
+        make_objective(recipe, "my")
+
+
+def test_objectives_are_weighted_as_the_recipe_says(tmp_path):
+    recipe, _ = opened("feature", tmp_path)
+    terms = make_objective(recipe, "my").terms
+    assert [weight for weight, _ in terms] == [0.6, 0.2, 0.2]
+    assert terms[0][1] == ForwardKL(2.0)
+    assert terms[2][1] == HiddenStates({0: 0, 1: 2})
+    recipe, _ = opened("feature", tmp_path, "source.kind=offline")
+    with pytest.raises(UsageError, match="do not hold a teacher's inside"):
+        make_objective(recipe, "my")
+
+
+def test_a_student_is_cut_from_its_teacher_or_made_anew(tmp_path):
+    recipe, rows = opened("response", tmp_path)
+    student, teacher = make_student(recipe, rows), open_teachers(recipe)[0]
+    assert len(student.model.bert.encoder.layer) == 2
+    assert torch.equal(student.model.classifier.weight, teacher.model.classifier.weight)
+    anew, _ = opened("response", tmp_path, "student.fresh=true")
+    first, again, other = (make_student(anew, rows, number).model.classifier.weight for number in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, teacher.model.classifier.weight)
+
+
+def test_an_encoder_gets_a_head_of_as_many_labels_as_there_are(tmp_path):
+    recipe, rows = opened("self_ema", tmp_path)
+    bare = write_model(tmp_path / "bare", "embedding")
+    recipe = read_train_recipe(tmp_path / "recipe.toml", [*prepare("self_ema", tmp_path)[1], f"student.model={bare}"])
+    student = make_student(recipe, rows)
+    assert student.config.num_labels == 3
+    save_student(recipe, tmp_path / "saved", student, make_task(recipe, rows, [student]))
+    assert torch.equal(
+        open_model(TaskName.CLASSIFICATION, str(tmp_path / "saved")).model.classifier.weight,
+        student.model.classifier.weight,
+    )
+
+
+def test_labels_are_numbered_as_the_teacher_names_them(tmp_path):
+    recipe, _ = opened("response", tmp_path)
+    recipe.data.train.write_text('{"text": "refund", "label": "late"}\n{"text": "parcel", "label": "back"}\n')
+    teacher = open_teachers(recipe)[0]
+    teacher.model.config.id2label = {0: "late", 1: "now", 2: "back"}
+    task = make_task(recipe, read_rows(recipe.data, recipe.task, 0), [teacher])
+    assert task.labels[:, 0].tolist() == [0, 2]
+    recipe.data.train.write_text('{"text": "refund", "label": 1}\n{"text": "parcel", "label": 3}\n')
+    with pytest.raises(UsageError, match=r"label of .* is number 3; .* has 3 labels"):
+        make_task(recipe, read_rows(recipe.data, recipe.task, 0), [teacher])
+
+
+def test_models_must_read_alike_and_far_enough(tmp_path):
+    recipe, rows = opened("online", tmp_path)
+    teacher = open_teachers(recipe)[0]
+    other = open_model(TaskName.CHAT, str(write_model(tmp_path / "other", "chat")))
+    other.reader.add_tokens(["new"])
+    with pytest.raises(UsageError, match="have different tokenizers"):
+        make_task(recipe, rows, [teacher, other])
+    long, _ = opened("online", tmp_path, "data.tokens=64")
+    with pytest.raises(UsageError, match="data: tokens = 64 is more than the 40 positions of"):
+        make_task(long, rows, [teacher])
+
+
+def test_adapters_and_frozen_blocks():
+    model = kinds.make("bert-classifier")
+    ready_to_learn(model, StudentSection(freeze=1))
+    learns = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert not any("word_embeddings" in name or "layer.0." in name for name in learns)
+    assert any("layer.1." in name for name in learns)
+    model = ready_to_learn(kinds.make("qwen2"), StudentSection(lora=4))
+    assert adapters(model)
+    assert all("lora" in name for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def test_several_teachers_are_one(tmp_path):
+    recipe, rows = opened("ensemble", tmp_path)
+    teachers = open_teachers(recipe)
+    task = make_task(recipe, rows, teachers)
+    told = make_teacher(recipe, task, teachers).observe(task.batch([0, 1]), task_layers())
+    both = [make_teacher(recipe, task, [one]).observe(task.batch([0, 1]), task_layers()).scores for one in teachers]
+    mixed = 2 / 3 * both[0].softmax(-1) + 1 / 3 * both[1].softmax(-1)
+    torch.testing.assert_close(told.scores.softmax(-1), mixed)
+    assert make_teacher(recipe, task, []) is None
+
+
+def task_layers():
+    from stillhouse.models.outputs import Layers
+
+    return Layers()

@@ -1,0 +1,92 @@
+"""Recipes as files: places, changes from the command line, and what is refused by file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillhouse.errors import UsageError
+from stillhouse.recipes.training import SourceKind, read_train_recipe
+
+RECIPE = """
+task = "classification"
+out = "student"
+[data]
+train = "rows.jsonl"
+[teacher]
+model = "teacher"
+[[objective]]
+name = "forward_kl"
+settings = { temperature = 2 }
+"""
+
+
+def written(folder: Path, text: str = RECIPE) -> Path:
+    (folder / "my.toml").write_text(text)
+    return folder / "my.toml"
+
+
+def test_paths_are_relative_to_the_file_and_models_where_there_is_such_a_folder(tmp_path):
+    recipe = read_train_recipe(written(tmp_path))
+    assert (recipe.out, recipe.data.train) == (tmp_path / "student", tmp_path / "rows.jsonl")
+    assert recipe.teacher.model == "teacher", "a hub id"
+    (tmp_path / "teacher").mkdir()
+    assert read_train_recipe(tmp_path / "my.toml").teacher.model == str(tmp_path / "teacher")
+    several = RECIPE.replace('model = "teacher"', 'models = ["teacher", "org/other"]')
+    recipe = read_train_recipe(written(tmp_path, several))
+    assert recipe.teacher.names == (str(tmp_path / "teacher"), "org/other")
+
+
+def test_the_command_line_overrules(tmp_path):
+    changes = [
+        "training.epochs=7",
+        "data.train=/data/x.jsonl",
+        "student.layers=[0, 2]",
+        "objective.0.weight=0.5",
+        "source.kind=offline",
+        "teacher.keep=samples:20",
+    ]
+    recipe = read_train_recipe(written(tmp_path), changes, Path("there"))
+    assert (recipe.training.epochs, recipe.data.train, recipe.out) == (7, Path("/data/x.jsonl"), Path("there"))
+    assert (recipe.student.layers, recipe.objective[0].weight) == ((0, 2), 0.5)
+    assert (recipe.source.kind, recipe.teacher.kept) == (SourceKind.OFFLINE, ("samples", 20))
+    assert recipe.student.cut
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["training.epoch=3"], r"my\.toml: training sets 'epoch'.*Did you mean 'epochs'\?"),
+        (["trainin.epochs=3"], r"my\.toml sets 'trainin'.*Did you mean 'training'\?"),
+        (["task=clasification"], r"my\.toml: task = 'clasification' is none of.*Did you mean 'classification'\?"),
+        (["source.kind=ofline"], r"my\.toml: source: kind = 'ofline'.*Did you mean 'offline'\?"),
+        (["data.counts=answer"], r"my\.toml: data: counts = 'answer'.*Did you mean 'answers'\?"),
+        (["training.precision=bf166"], r"my\.toml: training: precision = 'bf166'.*Did you mean 'bf16'\?"),
+        (["training.epochs=0"], r"my\.toml: training: epochs must be 1 or more; it is 0"),
+        (["training.epochs=two"], r"my\.toml: training: epochs = 'two' must be a whole number"),
+        (["teacher.keep=top:50"], r"my\.toml: teacher: keep = 'top:50' is neither"),
+        (["teacher.models=['a']"], r"my\.toml: teacher: .*both `model` and `models`"),
+        (["source.kind=exits"], r"my\.toml: source: .*exits = \[1, 3\]"),
+        (["source.kind=on_policy"], r"my\.toml: An on-policy student writes text"),
+        (["source.kind=mutual"], r"my\.toml: Peers that start alike.*student\.fresh"),
+        (["task=embedding", "source.kind=offline"], r"my\.toml: Embeddings are learnt from a teacher beside"),
+        (["source.kind=offline", "data.flip=true"], r"my\.toml: Signals are kept of pictures as they are"),
+        (["objective=[]"], r"my\.toml: The recipe has no objective"),
+        (["student.lora=8", "student.freeze=2"], r"my\.toml: student: With `lora`"),
+        (["teacher.model=3"], r"my\.toml: teacher: model = 3 must be a text"),
+        (["training"], r"--set training is not key=value"),
+        (["objective.4.weight=1"], r"--set objective\.4\.weight=1"),
+    ],
+)
+def test_what_is_wrong_is_named_by_file_and_key(changes, message, tmp_path):
+    with pytest.raises(UsageError, match=message):
+        read_train_recipe(written(tmp_path), changes)
+
+
+def test_a_student_or_a_teacher_must_be_named(tmp_path):
+    text = RECIPE.replace('model = "teacher"', "")
+    with pytest.raises(UsageError, match="An online source needs a teacher"):
+        read_train_recipe(written(tmp_path, text))
+    with pytest.raises(UsageError, match="names no student"):
+        read_train_recipe(written(tmp_path, text), ["source.kind=offline"])
