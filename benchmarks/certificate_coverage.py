@@ -96,18 +96,13 @@ def quick_student(train: Rows, test: Rows, random: np.random.Generator) -> Pool:
 def bundled_student(bundle: Path, test: Rows) -> Pool:
     """A bundle's student on the test part, which it was not trained on."""
     from stillhouse.inference.onnx_classifier import OnnxClassifier
+    from stillhouse.inference.onnx_student import likeliest
 
     classifier = OnnxClassifier.open(bundle, threads=0)
     answer = classifier.manifest.answer
-    correct: list[bool] = []
-    confidence: list[float] = []
-    for start in range(0, len(test), 128):
-        batch = test[start : start + 128]
-        fields = classifier.predict([text for text, _ in batch])
-        confidence.extend(np.prod([field.max(axis=1) for field in fields], axis=0).tolist())
-        given = zip(*(field.argmax(axis=1).tolist() for field in fields), strict=True)
-        correct.extend(mine == answer.read(label) for mine, (_, label) in zip(given, batch, strict=True))
-    return Pool(f"{classifier.manifest.student} of a bundle", np.array(correct), np.array(confidence))
+    given, confidence = likeliest(classifier.predict([text for text, _ in test]).probabilities)
+    correct = [answer.read(label) == tuple(mine) for mine, (_, label) in zip(given.tolist(), test, strict=True)]
+    return Pool(f"{classifier.manifest.student} of a bundle", np.array(correct), confidence)
 
 
 @dataclass(frozen=True)

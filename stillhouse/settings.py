@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stillhouse.errors import UsageError
 
-__all__ = ["debug", "home", "secret"]
+__all__ = ["debug", "home", "secret", "share_cores"]
 
 
 def home(chosen: Path | None = None) -> Path:
@@ -31,3 +31,13 @@ def secret(variable: str) -> str:
 def debug() -> bool:
     """Whether `STILLHOUSE_DEBUG` asks for tracebacks instead of messages."""
     return os.environ.get("STILLHOUSE_DEBUG", "") not in {"", "0"}
+
+
+def share_cores() -> None:
+    """Let training threads that wait for each other give up their core; call it before torch is imported.
+
+    By default OpenMP lets them spin. Beside other work on the same two cores an encoder trained 1.3 to 1.4 times as
+    fast without (measured), and on quiet ones no slower. What the user has set stays.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

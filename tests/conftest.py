@@ -7,7 +7,11 @@ import os
 import socket
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("stillhouse", deadline=None)  # speed is shown by benchmarks, never by timed tests
+hypothesis.settings.load_profile("stillhouse")
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub, which reads it once
 

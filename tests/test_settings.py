@@ -32,3 +32,18 @@ def test_an_empty_secret_is_wrong_use_and_names_the_variable(value, monkeypatch)
 def test_debug_is_asked_for_by_one(value, wanted, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_DEBUG", value)
     assert settings.debug() is wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "after"),
+    [
+        ({}, {"OMP_WAIT_POLICY": "PASSIVE"}),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"}),
+        ({"GOMP_SPINCOUNT": "1000"}, {"GOMP_SPINCOUNT": "1000"}),
+    ],
+    ids=str,
+)
+def test_threads_that_wait_give_up_their_core_unless_the_user_says_how(given, after, monkeypatch):
+    monkeypatch.setattr(settings.os, "environ", dict(given))
+    settings.share_cores()
+    assert settings.os.environ == after

@@ -15,7 +15,7 @@ import orjson
 from stillhouse.chat import Message, TokenLogprob
 from stillhouse.errors import BadRow, TrafficError
 
-__all__ = ["Row", "parse_row", "read_lines", "read_rows"]
+__all__ = ["Row", "parse_row", "read_lines"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 CONVERSATION_KEYS = ("conversation_id", "session_id", "thread_id")
@@ -48,19 +48,12 @@ class _Unusable(Exception):
     """Why a row cannot be used."""
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
-    """Every row of a JSONL file, gzipped or not, in order and without holding the file.
-
-    A row that cannot be used comes as a BadRow with its reason. Raises TrafficError when the file
-    as a whole cannot be read: missing, empty, binary, or one JSON array instead of lines.
-    """
-    file = str(path)
-    for number, line in read_lines(path):
-        yield parse_row(line, file, number)
-
-
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a text file that are not blank, with their numbers from 1; gzip is told by its first bytes."""
+    """The lines of a JSONL file that are not blank, with their numbers from 1, without holding the file.
+
+    Gzip is told by its first bytes. Raises TrafficError when the file as a whole cannot be read: missing, empty,
+    binary, or one JSON array instead of lines.
+    """
     head = _head(path)
     found = False
     number = 0

@@ -61,7 +61,8 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
 
     `groups` are from `duplicate_groups` over the texts of the traffic followed by those of the
     holdout. The answered rows are split 60/10/15/15 into train, selection, calibration and test, or
-    75/10/15 with the holdout as the test; rows that share a group with the holdout are left out.
+    75/10/15 with the holdout as the test; rows that share a group with the holdout are left out, and so
+    are those of train whose answer is none that a student could give.
     Neither the order of the rows nor other rows matter to a group's part, so that rows keep theirs
     when traffic is added, unless it brings a near duplicate that becomes the group's first text.
     Raises TrafficError when there are fewer different contents than parts.
@@ -78,6 +79,7 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
     part_of = _assign(_positions(traffic.texts, ours, usable, seed), _sizes(ours[usable]), shares)
     row_part = np.array([part_of.get(group, "") for group in ours.tolist()], dtype="U11")
     parts = {name: np.flatnonzero(usable & (row_part == name)) for name in shares}
+    parts["train"] = parts["train"][(traffic.labels[parts["train"]] >= 0).all(axis=1)]
     free = ~answered & ~leaked & ((row_part == "train") | (row_part == ""))
     parts["unlabelled"] = np.flatnonzero(free)
     if holdout is not None:

@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.bundle.answer import AnswerForm
+from stillhouse.bundle.answer import AnswerForm, read_object
 from stillhouse.bundle.prompt import PromptForm
 from stillhouse.chat import Message
 from stillhouse.data.formats import Row, parse_row, read_lines
@@ -71,7 +71,8 @@ class Traffic:
     labels: NDArray[np.int32]
     """[rows, fields]; -1 where the call has no answer, -2 where it was kept though its answer does not fit."""
     truths: NDArray[np.int32]
-    """[rows, fields]; -1 where the right answer is not known, or is none the student could give."""
+    """[rows, fields]; -1 where the right answer is not known, or is none the student could give and the teacher gave
+    another; -2 where the teacher gave it."""
     conversations: list[str | None]
     soft: dict[int, list[NDArray[np.float32]]]
     """Row → the teacher's distribution over the labels of each field, where it was recorded."""
@@ -102,8 +103,8 @@ def load_traffic(
     Give `forms` for a holdout or new traffic that is to be read as a bundle reads it, and `keep_misfits`
     where a student is to be judged by it: an answer that it cannot give counts against it, and is no bad
     row. `labels` and `fields` overrule what is found in the answers, as in `learn_answer_form`. Bad rows
-    raise one TrafficError that names the first ten; with `skip_bad_rows` they are counted and their lines
-    written to `keep_aside`, one JSON object {"file", "line", "reason", "row"} each.
+    raise one TrafficError that names the first ten; with `skip_bad_rows` they are counted and their lines,
+    and those of kept misfits, written to `keep_aside`, one JSON object {"file", "line", "reason", "row"} each.
     Raises NotATask when the answers are neither labels nor enumerated fields.
     """
     if not paths:
@@ -147,9 +148,9 @@ def _collect(paths: Sequence[Path], collected: _Collected, bad: _BadRows) -> str
     for path, number, line in _lines(paths):
         digest.update(line.rstrip(b"\r\n") + b"\n")
         row = parse_row(line, str(path), number)
-        reason = row.reason if isinstance(row, BadRow) else collected.add(row)
-        if reason is not None:
-            bad.add(BadRow(str(path), number, reason), line)
+        misfit = _Misfit(row.reason) if isinstance(row, BadRow) else collected.add(row)
+        if misfit is not None:
+            bad.add(BadRow(str(path), number, misfit.reason), line, counts=not misfit.kept)
     bad.refuse()
     if not collected.answered:
         raise bad.nothing_left()
@@ -200,6 +201,14 @@ class _PromptSample:
         return self._stored.get(message, message)
 
 
+@dataclass(frozen=True, slots=True)
+class _Misfit:
+    """Why a row does not fit, and whether it was kept all the same."""
+
+    reason: str
+    kept: bool = False
+
+
 @final
 class _BadRows:
     """Rows that cannot be used: listed in one error, or counted and kept aside."""
@@ -211,9 +220,10 @@ class _BadRows:
         self._skip, self._aside = skip, aside
         self._first: list[BadRow] = []
 
-    def add(self, row: BadRow, line: bytes) -> None:
-        self.count += 1
-        if len(self._first) < SHOWN_BAD_ROWS:
+    def add(self, row: BadRow, line: bytes, counts: bool = True) -> None:
+        """Keep a row aside; one that does not count is listed there and nowhere else."""
+        self.count += counts
+        if counts and len(self._first) < SHOWN_BAD_ROWS:
             self._first.append(row)
         if self._aside is not None:
             original = line.decode("utf-8", "replace").rstrip("\r\n")
@@ -248,6 +258,7 @@ class _Collected:
     def __init__(self, prompt: PromptForm, answer: AnswerForm, keep_misfits: bool) -> None:
         self._prompt, self._answer, self._keep_misfits = prompt, answer, keep_misfits
         self._first_misfit = ""
+        self._none, self._other = ((mark,) * len(answer.fields) for mark in (NO_ANSWER, OTHER_ANSWER))
         self.answered = 0
         self._texts: list[str] = []
         self._labels, self._truths = array("i"), array("i")
@@ -258,35 +269,40 @@ class _Collected:
         self._misfits = {"prompt": 0, "answer": 0}
         self._read_answer = _remember(answer.read)
 
-    def add(self, row: Row) -> str | None:
+    def add(self, row: Row) -> _Misfit | None:
         """Take a row in; the reason when it does not fit."""
         text = self._prompt.read(row.messages)
         if text is None:
             self._misfits["prompt"] += 1
-            return self._prompt.misfit(row.messages)
-        none = (NO_ANSWER,) * len(self._answer.fields)
-        labels = none if row.answer is None else self._read_answer(row.answer)
+            return _Misfit(self._prompt.misfit(row.messages) or "its prompt does not fit")
+        labels = self._none if row.answer is None else self._read_answer(row.answer)
+        misfit = None
         if labels is None:
+            misfit = _Misfit(self._answer.explain(row.answer or ""), self._keep_misfits)
             self._misfits["answer"] += 1
-            reason = self._answer.explain(row.answer or "")
-            if not self._keep_misfits:
-                return reason
-            self._first_misfit = self._first_misfit or f"{row.file}, line {row.line}: {reason}"
-            labels = (OTHER_ANSWER,) * len(none)
+            if not misfit.kept:
+                return misfit
+            self._first_misfit = self._first_misfit or f"{row.file}, line {row.line}: {misfit.reason}"
         elif row.answer is not None and row.soft:
             soft = soft_labels(self._answer, row.answer, row.soft)
             if soft is not None:
                 self._soft[len(self._texts)] = soft
-        truths = none if row.truth is None else self._read_answer(row.truth)
         self._texts.append(text)
-        self._labels.extend(labels)
-        self._truths.extend(truths or none)
+        self._labels.extend(labels or self._other)
+        self._truths.extend(self._read_truth(row, known=labels is not None))
         name = row.conversation
         self._conversations.append(None if name is None else self._names.setdefault(name, name))
         if row.answer is not None:
             self.answered += 1
             self._models.update([row.model] if row.model else [])
-        return None
+        return misfit
+
+    def _read_truth(self, row: Row, known: bool) -> tuple[int, ...]:
+        """The right answer. One that is no label is passed over, unless the teacher gave it: then it alone is right."""
+        truth = None if row.truth is None else self._read_answer(row.truth)
+        if truth is None and not known and row.truth is not None and _same(row.truth, row.answer or ""):
+            return self._other
+        return truth or self._none
 
     def refuse_if_none_fits(self) -> None:
         """Raise when rows were kept although their answers do not fit, and no other is there."""
@@ -311,7 +327,7 @@ class _Collected:
             unreadable=bad - misfits,
             prompt_misfits=self._misfits["prompt"],
             answer_misfits=self._misfits["answer"] - kept,
-            with_truth=int((truths[:, 0] >= 0).sum()),
+            with_truth=int((truths[:, 0] != NO_ANSWER).sum()),
             with_soft_labels=len(self._soft),
             seen_once=tuple(int((np.bincount(column[column >= 0]) == 1).sum()) for column in labels.T),
             kept_misfits=kept,
@@ -329,6 +345,12 @@ class _Collected:
             counts,
             source_hash,
         )
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two answers say the same: the same text, or JSON objects of one value."""
+    read = read_object(one)
+    return one.strip() == other.strip() or (read is not None and read == read_object(other))
 
 
 def _remember(read: Callable[[str], tuple[int, ...] | None]) -> Callable[[str], tuple[int, ...] | None]:

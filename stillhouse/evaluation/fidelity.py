@@ -13,6 +13,8 @@ from stillhouse.evaluation.answers import Answers, Bools, Floats
 __all__ = ["Confusion", "Fidelity", "FieldFidelity", "agrees", "judge", "measure_fidelity", "soft_divergence"]
 
 Labels = NDArray[np.integer]
+UNKNOWN = -1
+"""In place of a true label."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Confusion:
     """The teacher said one label, the student another."""
 
     teacher: int
-    """A label's index, or -1 for an answer that is none of the field's labels."""
+    """A label's index; below 0 for an answer that is none of the field's labels."""
     student: int
     count: int
     rows: tuple[int, ...]
@@ -59,9 +61,11 @@ def agrees(predicted: Labels, teacher: Labels) -> Bools:
 def judge(predicted: Labels, confidence: Floats, teacher: Labels, truths: Labels) -> Answers:
     """What was predicted against the teacher's labels, and against the truth on the rows where it is known.
 
-    `predicted`, `teacher` and `truths` are [rows, fields], `confidence` [rows]; -1 in `truths` is unknown.
+    `predicted`, `teacher` and `truths` are [rows, fields], `confidence` [rows]; -1 in `truths` is unknown. Where the
+    teacher gave an answer that is no label, it is below 0 in `teacher`, and in `truths` too if it is the right one:
+    the student is then wrong and the teacher right.
     """
-    correct, known = agrees(predicted, teacher), np.all(truths >= 0, axis=1)
+    correct, known = agrees(predicted, teacher), np.all(truths != UNKNOWN, axis=1)
     if not known.any():
         return Answers(correct, confidence)
     right = agrees(predicted[known], truths[known])
@@ -71,7 +75,7 @@ def judge(predicted: Labels, confidence: Floats, teacher: Labels, truths: Labels
 def measure_fidelity(predicted: Labels, teacher: Labels, sizes: Sequence[int], top: int = 20) -> Fidelity:
     """Compare the student's labels with the teacher's, both [rows, fields]; `sizes` holds each field's label count.
 
-    A teacher's label of -1 is an answer the student cannot give: it counts as a disagreement. `top` is how many
+    A teacher's label below 0 is an answer the student cannot give: it counts as a disagreement. `top` is how many
     confused pairs, and how many rows of each, are kept.
     """
     fields = tuple(_field(predicted[:, i], teacher[:, i], size, top) for i, size in enumerate(sizes))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stillhouse.evaluation.answers import Answers, Bools, Floats, Terms
-from stillhouse.evaluation.binomial import at_most, rows_needed, rows_without_failure
+from stillhouse.evaluation.binomial import at_least, at_most, rows_needed, rows_without_failure
 
 __all__ = ["METHOD", "Promise", "certify_threshold", "risk_coverage", "verify_threshold"]
 
@@ -67,14 +68,22 @@ def certify_threshold(selection: Answers, calibration: Answers, terms: Terms) ->
 
 def verify_threshold(answers: Answers, threshold: float, terms: Terms) -> Promise:
     """Test one threshold, fixed before these rows were seen, by the same exact test."""
+    rows, doubt = len(answers), 1.0 - terms.confidence
     kept, wrong = (int(counts[0]) for counts in _count(answers, np.array([threshold])))
-    if kept and at_most(wrong, kept, terms.risk) <= 1.0 - terms.confidence:
-        reason = (
-            f"Of {len(answers):,} rows {kept:,} are kept with {wrong:,} disagreements: the threshold still keeps "
-            f"disagreement within {_percent(terms.risk)} with {_percent(terms.confidence)} confidence."
-        )
-        return Promise(threshold, kept, None, reason)
-    return _refuse(answers, answers, threshold, terms)
+    seen = f"At the threshold {threshold:.4f} the student keeps {kept:,} of {rows:,} rows with {wrong:,} disagreements"
+    bound = f"at most {_percent(terms.risk)} with {_percent(terms.confidence)} confidence"
+    if kept and at_most(wrong, kept, terms.risk) <= doubt:
+        return Promise(threshold, kept, None, f"{seen}, which still shows {bound}.")
+    if kept and at_least(wrong, kept, terms.risk) <= doubt:
+        return Promise(None, 0, None, f"{seen}, which contradicts {bound}: more rows like these will not mend it.")
+    fewest = rows_without_failure(terms.risk, terms.confidence)
+    if kept < fewest:
+        needed = math.ceil(fewest * rows / kept) if kept else None
+        advice = f"{fewest:,} kept rows could" + (f", of about {needed:,} in all" if needed else "")
+        return Promise(None, 0, needed, f"{seen}; so few cannot show {bound}, whatever the answers; {advice}.")
+    needed = _rows_needed((answers,), threshold, terms)
+    advice = f"about {needed:,} rows like these would" if needed else "more rows like these are unlikely to"
+    return Promise(None, 0, needed, f"{seen}, which does not show {bound}; {advice}.")
 
 
 def risk_coverage(correct: Bools, confidence: Floats) -> tuple[Floats, Floats]:
@@ -130,7 +139,7 @@ def _refuse(selection: Answers, calibration: Answers, threshold: float, terms: T
         )
         return Promise(None, 0, fewest, reason)
     kept, wrong = (int(counts[0]) for counts in _count(calibration, np.array([threshold])))
-    needed = _calibration_needed(selection, calibration, threshold, terms)
+    needed = _rows_needed((calibration, selection), threshold, terms)
     advice = f"about {needed:,} rows would be needed" if needed else "it is too often wrong where it is sure"
     reason = (
         f"At the threshold {threshold:.4f} the student keeps {kept:,} of {rows:,} rows with {wrong:,} disagreements, "
@@ -139,15 +148,15 @@ def _refuse(selection: Answers, calibration: Answers, threshold: float, terms: T
     return Promise(None, 0, needed, reason)
 
 
-def _calibration_needed(selection: Answers, calibration: Answers, threshold: float, terms: Terms) -> int | None:
-    """Calibration rows that would pass the test at a threshold, from what both parts say about it."""
-    counts = [_count(part, np.array([threshold])) for part in (selection, calibration)]
+def _rows_needed(parts: Sequence[Answers], threshold: float, terms: Terms) -> int | None:
+    """Rows that would pass the test at a threshold, from what all parts say about it; more than the first part has."""
+    counts = [_count(part, np.array([threshold])) for part in parts]
     kept = int(sum(part[0][0] for part in counts))
     wrong = int(sum(part[1][0] for part in counts))
     passing = rows_needed((wrong + 0.5) / (kept + 1.0), terms.risk, terms.confidence)
     if passing is None or kept == 0:
         return None
-    return max(math.ceil(passing * (len(selection) + len(calibration)) / kept), len(calibration) + 1)
+    return max(math.ceil(passing * sum(map(len, parts)) / kept), len(parts[0]) + 1)
 
 
 def _percent(share: float) -> str:

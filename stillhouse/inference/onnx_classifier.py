@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
-
-import numpy as np
 
 from stillhouse.artifacts import hash_file
 from stillhouse.bundle.manifest import Manifest, read_manifest
 from stillhouse.errors import BundleError
-from stillhouse.inference.onnx_student import Floats, OnnxStudent, softmax
+from stillhouse.inference.onnx_student import Floats, OnnxStudent, shares
 
-__all__ = ["OnnxClassifier"]
+__all__ = ["OnnxClassifier", "Prediction"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier makes of some texts."""
+
+    probabilities: list[Floats]
+    """Calibrated, one `[texts, labels]` array per field."""
+    tokens: list[int]
+    """How many ids each text was read as."""
 
 
 @final
@@ -22,7 +31,7 @@ class OnnxClassifier:
 
     def __init__(self, manifest: Manifest, student: OnnxStudent) -> None:
         self.manifest, self.student = manifest, student
-        self._ends = np.cumsum([len(field.labels) for field in manifest.answer.fields])[:-1]
+        self._sizes = [len(field.labels) for field in manifest.answer.fields]
 
     @classmethod
     def open(cls, bundle: Path, threads: int = 1) -> OnnxClassifier:
@@ -36,18 +45,8 @@ class OnnxClassifier:
                 raise BundleError(f"{path} is not the file this bundle was made with (its hash differs). Distil again.")
         return cls(manifest, OnnxStudent.open(bundle / "student", manifest.featurizer, threads))
 
-    def predict(self, texts: Sequence[str]) -> list[Floats]:
-        """Calibrated probabilities, one `[rows, labels]` array per field."""
-        return self._calibrated(self.student.logits(texts))
-
-    def predict_many(self, texts: Sequence[str]) -> list[Floats]:
-        """The same for any number of texts, in batches."""
-        return self._calibrated(self.student.logits_of_many(texts, self.manifest.total_labels))
-
-    def count_tokens(self, text: str) -> int:
-        """How many ids the student reads a text as."""
-        return self.student.count_tokens(text)
-
-    def _calibrated(self, logits: Floats) -> list[Floats]:
-        parts = np.split(logits, self._ends, axis=1)
-        return [softmax(part, t) for part, t in zip(parts, self.manifest.temperatures, strict=True)]
+    def predict(self, texts: Sequence[str]) -> Prediction:
+        """Read and classify any number of texts."""
+        rows = self.student.read(texts)
+        probabilities = shares(self.student.score(rows), self._sizes, self.manifest.temperatures)
+        return Prediction(probabilities, [len(ids) for ids in rows])

@@ -83,6 +83,8 @@ class RowCounts:
     """Rows whose prompt another row has too, exactly or nearly."""
     leakage: int
     """Rows that would have straddled two parts, and were kept on one side."""
+    outside: int = 0
+    """Used rows whose answer is none that a student could give: a disagreement wherever one is measured."""
 
 
 @dataclass(frozen=True)

@@ -128,3 +128,16 @@ def test_labels_that_train_never_sees_are_reported(tmp_path):
     assert result.report.absent_from_train == {"answer": ["b"]}
     assert result.report.balance["answer"]["test"] == [0, len(result.test)]
     assert plain.report.absent_from_train == {}
+
+
+def test_answers_that_no_student_could_give_are_measured_but_not_learnt_from(tmp_path):
+    data = traffic(tmp_path, distinct(400), alternating(400))
+    labels = data.labels.copy()
+    labels[::4] = -2
+    plain, odd = (split(each, grouped(data)) for each in (data, replace(data, labels=labels)))
+    assert (labels[odd.train] >= 0).all()
+    assert set(plain.train.tolist()) - set(odd.train.tolist()) == {row for row in plain.train.tolist() if row % 4 == 0}
+    for part in ("selection", "calibration", "test"):
+        assert np.array_equal(getattr(plain, part), getattr(odd, part))
+        assert (labels[getattr(odd, part)] == -2).any()
+    assert odd.report.rows["train"] == len(odd.train)

@@ -213,8 +213,33 @@ def test_answers_that_no_student_could_give_are_kept_where_it_is_judged(tmp_path
     assert holdout.answered.tolist() == [True, True, False]
     counts = holdout.counts
     assert (counts.used, counts.bad, counts.answer_misfits, counts.kept_misfits, counts.unanswered) == (3, 0, 0, 1, 1)
+    aside = tmp_path / "aside.jsonl"
+    given = {"skip_bad_rows": True, "keep_aside": aside, "keep_misfits": True}
+    again = load_traffic([write(tmp_path / "holdout.jsonl", [*rows, "{broken"])], forms=forms, **given)
+    assert (again.counts.read, again.counts.bad, again.counts.kept_misfits) == (4, 1, 1)
+    kept = [json.loads(line) for line in aside.read_text().splitlines()]
+    assert [row["line"] for row in kept] == [1, 4], "a misfit is kept, and listed all the same"
     write(tmp_path / "holdout.jsonl", rows[:1])
     with pytest.raises(
         TrafficError, match=r"None of the 1 answers .*\n.*holdout\.jsonl, line 1: its answer .d. is not"
     ):
         load_traffic([tmp_path / "holdout.jsonl"], forms=forms, keep_misfits=True)
+
+
+def test_a_truth_that_is_no_label_is_known_where_the_teacher_gave_it(tmp_path):
+    traffic = load_traffic([write(tmp_path / "calls.jsonl", support())])
+    pairs = [("d", "d "), ("d", "e"), ("a", "e"), ("d", "b"), ("a", "a")]
+    rows = [chat(f"new {row}", answer) | {"truth": truth} for row, (answer, truth) in enumerate(pairs)]
+    path = write(tmp_path / "holdout.jsonl", rows)
+    holdout = load_traffic([path], forms=(traffic.prompt, traffic.answer), keep_misfits=True)
+    assert holdout.truths.tolist() == [[-2], [-1], [-1], [1], [0]]
+    assert holdout.counts.with_truth == 3
+
+
+def test_truths_in_json_are_compared_by_value(tmp_path):
+    rows = [chat(f"text {row}", json.dumps({"a": row % 2, "b": row % 3})) for row in range(40)]
+    traffic = load_traffic([write(tmp_path / "calls.jsonl", rows)])
+    odd = chat("new", '{"a": 7, "b": 0}') | {"truth": {"b": 0, "a": 7}}
+    path = write(tmp_path / "holdout.jsonl", [*rows[:2], odd])
+    holdout = load_traffic([path], forms=(traffic.prompt, traffic.answer), keep_misfits=True)
+    assert holdout.truths[2].tolist() == [-2, -2]

@@ -123,8 +123,33 @@ def test_a_fixed_threshold_is_verified_by_one_test():
     assert verify_threshold(fresh, 0.5, Terms()).kept == 500
     refused = verify_threshold(fresh, 0.3, Terms())
     assert refused.threshold is None
-    assert "does not show at most 2%" in refused.reason
-    assert verify_threshold(fresh, 1.01, Terms()).threshold is None
+    assert "keeps 700 of 1,000 rows with 100 disagreements, which contradicts at most 2%" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong", "told", "needed"),
+    [
+        (300, 1, "which still shows at most 2% with 95% confidence", None),
+        (300, 3, "which does not show at most 2% with 95% confidence; about", 1567),
+        (300, 7, "more rows like these are unlikely to", None),
+        (300, 20, "contradicts", None),
+        (100, 0, "so few cannot show at most 2% with 95% confidence, whatever the answers; 149 kept rows could", 149),
+        (100, 9, "contradicts", None),
+    ],
+)
+def test_what_a_fixed_threshold_would_need_is_said(rows, wrong, told, needed):
+    promise = verify_threshold(Answers(np.arange(rows) >= wrong, np.full(rows, 0.9)), 0.5, Terms())
+    assert told in promise.reason
+    assert promise.needed_rows == needed
+    assert (promise.threshold == 0.5) == ("still shows" in told)
+
+
+def test_the_rows_needed_are_counted_before_the_threshold_leaves_some_out():
+    half = Answers(np.ones(100, bool), np.where(np.arange(100) < 50, 0.9, 0.1))
+    assert verify_threshold(half, 0.5, Terms()).needed_rows == 298
+    nothing = verify_threshold(half, 1.01, Terms())
+    assert (nothing.threshold, nothing.needed_rows) == (None, None)
+    assert "keeps 0 of 100 rows" in nothing.reason
 
 
 answers = st.lists(st.tuples(st.booleans(), st.sampled_from([0.1, 0.25, 0.5, 0.5000001, 0.9, 1.0])), max_size=60)

@@ -21,6 +21,7 @@ from stillhouse.bundle.answer import AnswerForm, Field
 from stillhouse.bundle.manifest import Featurizer, Manifest
 from stillhouse.bundle.prompt import PromptForm
 from stillhouse.chat import Message
+from stillhouse.inference.onnx_classifier import Prediction
 
 SYSTEM = "You sort requests."
 INTENTS = ('"refund"', '"delivery"', '"other 🙂"')
@@ -55,19 +56,14 @@ class Keywords:
         self.manifest = manifest
         self.batches: list[int] = []
 
-    def predict(self, texts: Sequence[str]) -> list[np.ndarray]:
+    def predict(self, texts: Sequence[str]) -> Prediction:
         if any("crash" in text for text in texts):
             raise RuntimeError("a secret detail of the inside")
         self.batches.append(len(texts))
         sure = np.array([[0.5 if "maybe" in text else 0.95] for text in texts])
         intents = [next((i for i, word in enumerate(("refund", "parcel")) if word in text), 2) for text in texts]
-        return [
-            spread(intents, sure, 3),
-            spread(["now" in text for text in texts], sure, 2),
-        ][: len(self.manifest.answer.fields)]
-
-    def count_tokens(self, text: str) -> int:
-        return len(text.split())
+        fields = [spread(intents, sure, 3), spread(["now" in text for text in texts], sure, 2)]
+        return Prediction(fields[: len(self.manifest.answer.fields)], [len(text.split()) for text in texts])
 
 
 def spread(chosen, sure: np.ndarray, labels: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stillhouse.bundle.manifest import Featurizer
-from stillhouse.inference.onnx_student import OnnxStudent, likeliest, softmax
+from stillhouse.inference.onnx_student import OnnxStudent, likeliest, shares, softmax, split_fields
 from tests.gateway.bundles import BUCKETS, make_bundle
 
 FEATURIZER = Featurizer("ngrams", 512, BUCKETS)
@@ -23,17 +23,33 @@ def test_threads_change_no_answer(folder, threads):
     assert np.array_equal(OnnxStudent.open(folder, FEATURIZER, threads).logits(["refund", "where is my parcel"]), one)
 
 
-def test_many_texts_keep_their_order_and_tell_how_far_they_are(folder):
-    student, heard = OnnxStudent.open(folder, FEATURIZER), []
+def test_many_texts_keep_their_order(folder):
+    student = OnnxStudent.open(folder, FEATURIZER)
     texts = [f"{'parcel ' * (index % 5)}refund {index}" for index in range(150)]
-    scores = student.logits_of_many(texts, 5, heard.append)
+    scores = student.logits(texts)
     assert np.allclose(scores, np.concatenate([student.logits([text]) for text in texts]), atol=1e-6)
     assert scores.dtype == np.float32
-    assert heard == [64, 128, 150]
+
+
+def test_what_was_read_is_scored_without_reading_it_again(folder):
+    student, texts = OnnxStudent.open(folder, FEATURIZER), ["refund", "", "where is my parcel"]
+    rows = student.read(texts)
+    assert [len(row) for row in rows] == [len(student.read([text])[0]) for text in texts]
+    assert len(rows[1]) == 1
+    assert np.array_equal(student.score(rows), student.logits(texts))
 
 
 def test_no_texts_give_no_scores(folder):
-    assert OnnxStudent.open(folder, FEATURIZER).logits_of_many([], 5).shape == (0, 5)
+    assert OnnxStudent.open(folder, FEATURIZER).logits([]).shape == (0, 5)
+
+
+def test_fields_are_split_and_each_shares_by_itself():
+    logits = np.arange(10, dtype=np.float32).reshape(2, 5)
+    assert [part.tolist() for part in split_fields(logits, (2, 3))] == [[[0, 1], [5, 6]], [[2, 3, 4], [7, 8, 9]]]
+    plain, soft = shares(logits, (2, 3)), shares(logits, (2, 3), (1.0, 2.0))
+    assert all(np.allclose(part.sum(axis=1), 1) for part in plain + soft)
+    assert np.array_equal(plain[0], soft[0])
+    assert np.array_equal(soft[1], softmax(logits[:, 2:], 2.0))
 
 
 def test_softmax_is_steady_and_softens_with_temperature():

@@ -101,6 +101,12 @@ def declared() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["stillhouse"]
 
 
+def may_know_torch(module: Module) -> bool:
+    """Whether a module lies in a folder that may import torch, or is a file that may."""
+    allowed = declared()["torch"]
+    return module.part in allowed or module.path.relative_to(PACKAGE).as_posix() in allowed
+
+
 def layer_of(part: str) -> int | None:
     """The height of a folder or root module; None when no layer has it."""
     ranks = {name: rank for rank, layer in enumerate(declared()["layers"]) for name in layer["parts"]}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse.cli.main import VERBS, load
-from tests.structure.source import ROOT
+from tests.structure.source import ROOT, modules
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -81,3 +81,23 @@ def test_shown_commands_exist(page):
         valid = {"--help", "-h"}.union(*(p.opts + p.secondary_opts for p in load(words[0]).params))
         used = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
         assert used <= valid, f"stillhouse {' '.join(words)}"
+
+
+def test_every_paper_that_the_code_names_is_on_the_page_of_papers_and_no_other():
+    named = {found for module in modules() for found in re.findall(r"arxiv\.org/abs/([\d.]+\d)", module.text)}
+    listed = set(re.findall(r"arxiv\.org/abs/([\d.]+\d)", (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")))
+    assert {"not on the page": named - listed, "not in the code": listed - named} == {
+        "not on the page": set(),
+        "not in the code": set(),
+    }
+
+
+def test_what_the_page_of_papers_points_at_is_there():
+    page = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+    names = {name for cell in re.findall(r"\| ([^|]+) \|$", page, re.M) for name in re.findall(r"`([^`]+)`", cell)}
+    code = "\n".join(module.text for module in modules())
+    files = [name for name in names if "/" in name and not (ROOT / "stillhouse" / name).is_file()]
+    things = [
+        name for name in names if "/" not in name and not re.search(rf"\b(class|def) {name.split('(')[0]}\b", code)
+    ]
+    assert files + things == []

