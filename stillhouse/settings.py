@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stillhouse.errors import UsageError
 
-__all__ = ["debug", "home", "secret", "share_cores"]
+__all__ = ["debug", "home", "secret", "share_cores", "threads_shared_among"]
 
 
 def home(chosen: Path | None = None) -> Path:
@@ -41,3 +43,17 @@ def share_cores() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+@contextmanager
+def threads_shared_among(processes: int) -> Iterator[None]:
+    """While this is open, processes that are started have an equal share of the cores each; what the user set stays."""
+    name = "OMP_NUM_THREADS"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = str(max(1, (os.cpu_count() or 1) // processes))
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,14 @@ def test_threads_that_wait_give_up_their_core_unless_the_user_says_how(given, af
     monkeypatch.setattr(settings.os, "environ", dict(given))
     settings.share_cores()
     assert settings.os.environ == after
+
+
+def test_processes_share_the_cores_unless_the_user_said_otherwise(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with settings.threads_shared_among(10_000):
+        assert os.environ["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with settings.threads_shared_among(2):
+        assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert os.environ["OMP_NUM_THREADS"] == "7"

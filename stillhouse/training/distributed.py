@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.models.layers import blocks
+from stillhouse.settings import threads_shared_among
 
 __all__ = [
     "count",
@@ -67,7 +68,8 @@ def launch(
     )
     entry, given = (target, tuple(arguments)) if isinstance(target, str) else (_begin, (target, *arguments))
     try:
-        return cast("dict[int, Any]", elastic_launch(config, entry)(*given))
+        with threads_shared_among(processes):
+            return cast("dict[int, Any]", elastic_launch(config, entry)(*given))
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise StillhouseError(
