@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from multiprocessing.connection import Connection
@@ -156,7 +156,7 @@ def resident(pid: int) -> float:
 
 
 @contextmanager
-def server(bundle: Path) -> Iterator[tuple[str, int]]:
+def server(bundle: Path) -> Generator[tuple[str, int]]:
     """The URL and the process id of a real server."""
     command = [sys.executable, "-m", "stillhouse", "serve", "--model", str(bundle), "--port", "0", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def share_cores() -> None:
 
 
 @contextmanager
-def threads_shared_among(processes: int) -> Iterator[None]:
+def threads_shared_among(processes: int) -> Generator[None]:
     """While this is open, processes that are started have an equal share of the cores each; what the user set stays."""
     name = "OMP_NUM_THREADS"
     if name in os.environ:

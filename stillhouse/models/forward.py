@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -40,7 +40,7 @@ class Caught:
 
 
 @contextmanager
-def capture(model: nn.Module, layers: Layers) -> Iterator[Caught]:
+def capture(model: nn.Module, layers: Layers) -> Generator[Caught]:
     """While this is open, every forward pass of `model` leaves the features of `layers` in what it gives.
 
     Hidden states are those that leave a block, before any norm that follows the last. Attention weights are those
@@ -161,7 +161,7 @@ def _by_head(projected: Tensor, heads: int, size: int) -> Tensor:
 
 
 @contextmanager
-def _written_out(model: nn.Module) -> Iterator[None]:
+def _written_out(model: nn.Module) -> Generator[None]:
     """While this is open, a Transformers model computes its attention step by step, so that it can be seen."""
     inner = next((part for part in model.modules() if isinstance(part, PreTrainedModel)), None)
     before = None if inner is None else inner.config._attn_implementation

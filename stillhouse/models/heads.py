@@ -7,7 +7,7 @@ read off. The head itself never runs over more than one position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +45,7 @@ def label_head(model: nn.Module, labels: int) -> nn.Module:
 
 
 @contextmanager
-def what_enters(layer: nn.Module) -> Iterator[list[Tensor]]:
+def what_enters(layer: nn.Module) -> Generator[list[Tensor]]:
     """While this is open, what each pass gives to `layer` is added to the list."""
     seen: list[Tensor] = []
     handle = layer.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -85,7 +85,7 @@ class _Seen:
 
 
 @contextmanager
-def _measuring(head: nn.Module) -> Iterator[_Seen]:
+def _measuring(head: nn.Module) -> Generator[_Seen]:
     """While this is open the head keeps its input, runs on one position of it, and answers with known numbers."""
     seen = _Seen()
 

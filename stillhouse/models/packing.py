@@ -7,7 +7,7 @@ would let a row see its neighbour.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
@@ -139,7 +139,7 @@ def _logits(model: nn.Module, inputs: Mapping[str, Tensor]) -> Tensor:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def _evaluating(model: nn.Module) -> Generator[None]:
     """Without dropout while this is open."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def bundle(tmp_path_factory) -> Path:
 
 
 @contextmanager
-def serving(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+def serving(*arguments: object) -> Generator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "stillhouse", "serve", *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:

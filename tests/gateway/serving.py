@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -78,7 +78,7 @@ def prompt(text: str) -> list[dict]:
 
 
 @contextmanager
-def served(app) -> Iterator[str]:
+def served(app) -> Generator[str]:
     """The URL of an app that uvicorn serves in a thread."""
     door = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=1))

@@ -8,7 +8,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +101,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def client(bundle: Path) -> Iterator[OpenAI]:
+def client(bundle: Path) -> Generator[OpenAI]:
     """The `openai` client of a served bundle."""
     with served(create_app([OnnxClassifier.open(bundle, 1)])) as url:
         yield OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
@@ -117,7 +117,7 @@ def answers(bundle: Path, rows: Sequence[dict]) -> list[str]:
 
 
 @contextmanager
-def small_runs() -> Iterator[None]:
+def small_runs() -> Generator[None]:
     """Runs take a second or two, and stay on one core: steps this small only wait for each other on two."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
