@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -59,7 +60,9 @@ def serve(
     ] = 60.0,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 lets other machines in.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")] = 8000,
-    threads: Annotated[int, typer.Option(min=1, help="Threads that each student may use for one batch.")] = 1,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Batches that each student answers at once, a thread each; 0 for one per core.")
+    ] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the URL and the models once it listens.")
     ] = False,
@@ -74,8 +77,8 @@ def serve(
     from stillhouse.inference.onnx_classifier import OnnxClassifier
 
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
-    classifiers = [OnnxClassifier.open(bundle, threads) for bundle in model]
-    app = create_app(classifiers, helper)
+    classifiers = [OnnxClassifier.open(bundle) for bundle in model]
+    app = create_app(classifiers, helper, workers=threads or os.cpu_count() or 1)
     manifests = [classifier.manifest for classifier in classifiers]
     with listen(host, port) as door:
         address = Address(host, door.getsockname()[1])

@@ -28,15 +28,15 @@ from stillhouse.wire.models import ModelCard
 __all__ = ["create_app"]
 
 
-def create_app(classifiers: Sequence[Classifier], teacher: TeacherApi | None = None) -> ASGIApp:
+def create_app(classifiers: Sequence[Classifier], teacher: TeacherApi | None = None, workers: int = 1) -> ASGIApp:
     """An ASGI app that serves classifiers by their manifests' names, with a teacher for what they leave.
 
-    Raises UsageError when two have one name.
+    Each student answers up to `workers` batches at once. Raises UsageError when two have one name.
     """
     metrics = Metrics()
     students: dict[str, Student] = {}
     for name, classifier in _by_name(classifiers).items():
-        students[name] = Student(classifier, seen=partial(metrics.count_batch, name))
+        students[name] = Student(classifier, workers, partial(metrics.count_batch, name))
     chats: dict[str, Chat] = {
         name: Cascade(student, teacher) if teacher else student for name, student in students.items()
     }

@@ -54,12 +54,12 @@ class Student:
     are read. A call for anything but these labels raises Unsupported.
     """
 
-    def __init__(self, classifier: Classifier, seen: Callable[[int], None] | None = None) -> None:
-        """`seen` is told how many calls each batch answered."""
+    def __init__(self, classifier: Classifier, workers: int = 1, seen: Callable[[int], None] | None = None) -> None:
+        """`workers` batches are answered at once; `seen` is told how many calls each of them answered."""
         self._classifier = classifier
         self._manifest = classifier.manifest
         self._values = _values_by_key(self._manifest.answer)
-        self._batcher: Batcher[str, Reading] = Batcher(self._read, seen=seen)
+        self._batcher: Batcher[str, Reading] = Batcher(self._read, workers=workers, seen=seen)
 
     async def __call__(self, call: ChatCall) -> Completion:
         """The answer to one call, `n` times the same."""
@@ -76,7 +76,7 @@ class Student:
         )
 
     def close(self) -> None:
-        """Let the worker thread end."""
+        """Let the worker threads end."""
         self._batcher.close()
 
     def _refuse_what_is_beyond(self, call: ChatCall) -> None:
@@ -109,7 +109,7 @@ class Student:
         return BELOW_THRESHOLD if threshold is None or confidence < threshold else None
 
     def _read(self, texts: Sequence[str]) -> list[Reading]:
-        """One batch through the classifier; runs in the batcher's thread."""
+        """One batch through the classifier; runs in one of the batcher's threads."""
         said = self._classifier.predict(texts)
         labels, confidence = (array.tolist() for array in likeliest(said.probabilities))
         return [

@@ -296,7 +296,7 @@ class _Run:
         if step % self.every == 0 or step == self.total:
             self._evaluate()
         if step % 5 == 0 or step == self.total:
-            best = f", best {self.position.best_score:.1%}" if self.best is not None else ""
+            best = f", best {self.position.best_score:.3f}" if self.best is not None else ""
             note = f"loss {self._of_all(loss).item():.3f}{best}"
             if is_main():
                 self.watch.tell(step, self.total, note)

@@ -48,6 +48,19 @@ async def test_an_idle_worker_starts_at_once_and_the_rest_gathers_in_order(work)
     batcher.close()
 
 
+async def test_two_workers_answer_two_batches_at_once(work):
+    sizes: list[int] = []
+    batcher = Batcher(work, workers=2, seen=sizes.append)
+    tasks = ask(batcher, range(5))
+    await asyncio.sleep(0.05)
+    assert sizes == [1, 1]
+    work.go.set()
+    assert await asyncio.gather(*tasks) == [0, 2, 4, 6, 8]
+    assert sorted(work.batches) == [[0], [1], [2, 3, 4]]
+    assert sizes == [1, 1, 3]
+    batcher.close()
+
+
 async def test_only_the_item_that_fails_fails(work):
     work.go.set()
     batcher = Batcher(work)
