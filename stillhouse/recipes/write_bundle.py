@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from stillhouse.artifacts import hash_file
@@ -33,8 +33,11 @@ def check_place(recipe: DistillRecipe, home: Path) -> None:
     for kept in (home, *recipe.traffic, *([recipe.holdout] if recipe.holdout else [])):
         if kept.resolve().is_relative_to(out.resolve()):
             raise UsageError(f"--out {out} would replace {kept}. Name another folder.")
-    if not os.access(parent if not out.is_dir() else out.resolve().parent, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {out} cannot be written: {parent} does not permit it. Name another folder.")
+    try:
+        TemporaryDirectory(prefix=".stillhouse-", dir=parent).cleanup()  # permissions alone do not tell
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise UsageError(f"--out {out} cannot be written: {parent} takes no folder ({told}). Name another.") from error
 
 
 def student_files(sources: Iterable[Path]) -> dict[str, str]:

@@ -40,6 +40,12 @@ def test_nothing_of_the_users_is_replaced(tmp_path):
             check_place(recipe, home)
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="/proc is a folder of Linux, which takes none even of root")
+def test_a_place_that_takes_no_folder_is_refused_before_any_work(tmp_path):
+    with pytest.raises(UsageError, match="/proc takes no folder"):
+        check_place(place(Path("/proc/bundle")), tmp_path / "home")
+
+
 def test_a_bundle_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, plain):
     out = tmp_path / "student"
     out.mkdir()
