@@ -20,6 +20,8 @@ _MARKS = ("##", "\u2581", "\u0120", "</w>")
 """What tokenizers put around a piece: WordPiece, SentencePiece, byte-level and classic BPE."""
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 """What SentencePiece falls back to for a character it does not know."""
+_SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "decoder_start_token_id")
+"""How configs of Transformers name the ids of special tokens."""
 
 
 def trim(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[Tokenizer, list[int]]:
@@ -50,13 +52,18 @@ def trim(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[Tokenizer, list[in
 
 
 def keep_tokens(encoder: nn.Module, kept: list[int]) -> None:
-    """Cut an encoder's token embedding to the rows `kept`, in place."""
+    """Cut an encoder's token embedding to the rows `kept`, in place; its config names special tokens by new ids."""
     table = token_embedding(encoder)
     weight = table.weight.detach()[torch.tensor(kept)].clone()
     padding = kept.index(table.padding_idx) if table.padding_idx in kept else None
     smaller = nn.Embedding.from_pretrained(weight, freeze=not table.weight.requires_grad, padding_idx=padding)
     encoder.set_input_embeddings(smaller)  # pyright: ignore[reportCallIssue]
-    encoder.config.vocab_size = len(kept)  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
+    config: Any = encoder.config
+    config.vocab_size = len(kept)
+    new = {index: position for position, index in enumerate(kept)}
+    for name in _SPECIAL:
+        if isinstance(getattr(config, name, None), int):
+            setattr(config, name, new.get(getattr(config, name)))
 
 
 def _bare(token: str) -> str:

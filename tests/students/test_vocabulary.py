@@ -171,6 +171,8 @@ def test_the_encoder_answers_trimmed_ids_as_it_did_the_old(architecture):
     old = torch.tensor(kept)[new]
     assert torch.allclose(tiny.states(cut, new, mask), tiny.states(model, old, mask), atol=1e-6)
     assert cut.config.vocab_size == cut.get_input_embeddings().num_embeddings == len(kept)
+    assert cut.config.pad_token_id is None or kept[cut.config.pad_token_id] == model.config.pad_token_id
+    assert cut.config.eos_token_id is None or kept[cut.config.eos_token_id] == model.config.eos_token_id
 
 
 def test_the_real_tokenizer_of_the_built_in_encoder():
