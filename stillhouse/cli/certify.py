@@ -63,6 +63,9 @@ def _told(certificate: Certificate, threshold: float | None) -> list[str]:
 
     cascade = certificate.cascade
     lines = [verdict_sentence(certificate), certificate.reason]
+    repeats = certificate.provenance["splits"]["test"] - certificate.provenance["measured"]["test"]
+    if repeats:
+        lines.append(f"{repeats:,} rows repeat calls of other rows: a call counts once, as repeats prove nothing more.")
     outside = certificate.provenance["outside_labels"]["test"]
     if outside:
         lines.append(f"{outside:,} of the answers are none that the student could give: each is a disagreement.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stillhouse.extras import require
 
-__all__ = ["duplicate_groups", "normalise"]
+__all__ = ["distinct", "duplicate_groups", "normalise"]
 
 Pairs = NDArray[np.int64]
 
@@ -32,6 +32,14 @@ CHUNK = 20_000
 def normalise(text: str) -> str:
     """A text without its differences of case, width and white space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def distinct(texts: Sequence[str]) -> NDArray[np.int64]:
+    """The first row of each text, in order, int64 [distinct]; texts are the same when equal after `normalise`."""
+    first: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        first.setdefault(normalise(text), row)
+    return np.fromiter(first.values(), np.int64, len(first))
 
 
 def duplicate_groups(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from stillhouse.data.curate import duplicate_groups
+from stillhouse.data.curate import distinct, duplicate_groups
 from stillhouse.data.split import Split, split
 from stillhouse.data.traffic import Traffic, load_traffic
 from stillhouse.recipes.recipe import DistillRecipe
@@ -38,6 +38,12 @@ class Material:
     def outside(self) -> int:
         """Rows whose answer is none that a student could give: not learnt from, a disagreement where it is measured."""
         return sum(traffic.counts.kept_misfits for traffic in (self.traffic, self.holdout) if traffic)
+
+    @property
+    def measured(self) -> dict[str, int]:
+        """Rows of each part that measures: distinct calls, and no more of them than intervals need."""
+        parts = {"selection": self.lessons.selection, "calibration": self.calibration, "test": self.test}
+        return {name: len(part) for name, part in parts.items()}
 
     @property
     def bad(self) -> int:
@@ -72,13 +78,19 @@ def gather(recipe: DistillRecipe, aside: Path) -> Material:
     rows = np.concatenate([_some(parts.train, MOST_LESSONS, recipe.seed), parts.unlabelled[:MOST_LESSONS]])
     lessons = Lessons(
         train=_part(traffic, rows),
-        selection=_part(traffic, _some(parts.selection, MOST_MEASURED, recipe.seed)),
+        selection=_measured(traffic, parts.selection, recipe.seed),
         sizes=tuple(len(field.labels) for field in traffic.answer.fields),
         soft={at: traffic.soft[row] for at, row in enumerate(rows.tolist()) if row in traffic.soft},
     )
-    calibration = _part(traffic, _some(parts.calibration, MOST_MEASURED, recipe.seed))
-    test = _part(holdout or traffic, _some(parts.test, MOST_MEASURED, recipe.seed))
+    calibration = _measured(traffic, parts.calibration, recipe.seed)
+    test = _measured(holdout or traffic, parts.test, recipe.seed)
     return Material(traffic, holdout, parts, lessons, calibration, test)
+
+
+def _measured(traffic: Traffic, rows: npt.NDArray[np.int64], seed: int) -> Part:
+    """Rows to measure on: a call that was recorded many times counts once, as repeats are not independent."""
+    once = rows[distinct([traffic.texts[row] for row in rows])]
+    return _part(traffic, _some(once, MOST_MEASURED, seed))
 
 
 def _part(traffic: Traffic, rows: Sequence[int] | npt.NDArray[np.int64]) -> Part:

@@ -38,6 +38,7 @@ def provenance(recipe: DistillRecipe, material: Material, chosen: Measured) -> d
         "test_sha256": material.test.hash,
         "student_sha256": chosen.candidate.artifact.hash,
         "splits": material.split.report.rows,
+        "measured": material.measured,
         "outside_labels": {
             "selection": outside(material.lessons.selection),
             "calibration": outside(material.calibration),

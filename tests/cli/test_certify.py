@@ -35,6 +35,9 @@ def test_people_are_told_in_sentences(plain, tmp_path):
     told = run("certify", plain / "student", "--on", fresh).out
     assert "Too few calls to tell" in told
     assert "sealed rows" in told
+    assert "repeat" not in told
+    again = write(tmp_path / "again.jsonl", calls(LABELS, 30, seed=4) * 2)
+    assert "30 rows repeat calls of other rows" in run("certify", plain / "student", "--on", again).out
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-from stillhouse.data.curate import duplicate_groups, normalise
+from stillhouse.data.curate import distinct, duplicate_groups, normalise
 
 WORDS = [f"word{number}" for number in range(500)]
 
@@ -16,6 +16,11 @@ def groups(*texts: str) -> list[int]:
 def test_case_and_space_make_no_difference():
     assert normalise("  Where IS\nmy　card ") == "where is my card"
     assert groups("Where is my card?", "something else", "where  is my CARD?") == [0, 1, 0]
+
+
+def test_of_equal_texts_the_first_stands_for_all():
+    assert distinct(["Where is it?", "gone", "where  is IT?", "gone!", "gone"]).tolist() == [0, 1, 3]
+    assert distinct([]).tolist() == []
 
 
 def test_near_duplicates_are_joined_and_others_are_not():

@@ -21,6 +21,15 @@ def test_no_text_is_in_two_parts(plain, tmp_path):
     assert len(set().union(*(part.texts for part in parts))) == sum(map(len, parts)) == 240
 
 
+def test_a_call_recorded_three_times_is_learnt_three_times_and_measured_once(plain, tmp_path):
+    once = gathered(tmp_path, plain / "calls.jsonl")
+    thrice = gathered(tmp_path, write(tmp_path / "calls.jsonl", calls(LABELS, 240) * 3))
+    assert sum(thrice.split.report.rows.values()) == 3 * sum(once.split.report.rows.values())
+    assert len(thrice.lessons.train) == thrice.split.report.rows["train"]
+    for name, part in (("selection", thrice.lessons.selection), ("test", thrice.test)):
+        assert 3 * len(set(part.texts)) == 3 * thrice.measured[name] == thrice.split.report.rows[name]
+
+
 def test_prompts_without_an_answer_are_lessons_after_the_answered_ones(tmp_path):
     rows = calls(LABELS, 90) + [chat(text, None) for text in texts([0] * 30, seed=7)]
     train = gathered(tmp_path, write(tmp_path / "calls.jsonl", rows)).lessons.train

@@ -33,6 +33,14 @@ def test_odd_answers_count_against_it_and_bad_rows_are_skipped_when_asked(plain,
     assert certificate.agreement <= 0.75
 
 
+def test_repeats_of_a_call_prove_nothing_more(plain, tmp_path):
+    rows = calls(LABELS, 60, seed=6)
+    once = certify_bundle(plain / "student", (write(tmp_path / "once.jsonl", rows),), Terms())
+    thrice = certify_bundle(plain / "student", (write(tmp_path / "thrice.jsonl", rows * 3),), Terms())
+    assert (thrice.test_rows, thrice.interval) == (once.test_rows, once.interval) == (60, once.interval)
+    assert (thrice.provenance["splits"], thrice.provenance["measured"]) == ({"test": 180}, {"test": 60})
+
+
 def test_a_folder_without_a_student_is_refused(tmp_path):
     with pytest.raises(BundleError):
         certify_bundle(tmp_path, (tmp_path / "new.jsonl",), Terms())
