@@ -1,4 +1,4 @@
-"""Writes ARCHITECTURE.md, docs/cli.md and docs/objectives.md from the code; `--check` only says which are stale."""
+"""Writes ARCHITECTURE.md, docs/cli.md, docs/objectives.md and the tables of how-to-choose.md; `--check` compares."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import evidence
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "stillhouse"
 BY_HAND = "<!-- Written by `make docs`; change the code it is taken from instead. -->"
@@ -18,7 +20,12 @@ BY_HAND = "<!-- Written by `make docs`; change the code it is taken from instead
 
 def main() -> int:
     """Write every generated page, or with `--check` compare; returns 1 when a page is stale."""
-    pages = {"ARCHITECTURE.md": architecture(), "docs/cli.md": commands(), "docs/objectives.md": objectives()}
+    pages = {
+        "ARCHITECTURE.md": architecture(),
+        "docs/cli.md": commands(),
+        "docs/objectives.md": objectives(),
+        "docs/how-to-choose.md": evidence.fill((ROOT / "docs" / "how-to-choose.md").read_text(encoding="utf-8")),
+    }
     stale = [name for name, text in pages.items() if not same(ROOT / name, text)]
     if "--check" in sys.argv[1:]:
         for name in stale:

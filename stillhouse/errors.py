@@ -8,8 +8,13 @@ StillhouseError
 │   └── NotATask          the answers are not labels or enumerated fields
 ├── BundleError           a bundle is missing, torn or of another version
 ├── SignalError           a teacher's signals cannot be written, are damaged, or belong to something else
+├── StorageError          the database cannot be opened, read or written
+│   └── StorageBusy       too much waits to be written already
 ├── ExportMismatch        the exported student does not answer as the trained one
 ├── CannotCertify         too few rows to say anything
+├── GraderError           a grade cannot be given
+│   ├── TemplateError     a template is malformed, or names what is not there
+│   └── FormulaError      a formula cannot be read or computed
 └── TeacherError          the teacher did not answer
     └── TeacherUnavailable  it could not be reached, or kept failing
 """
@@ -21,12 +26,17 @@ __all__ = [
     "BundleError",
     "CannotCertify",
     "ExportMismatch",
+    "FormulaError",
+    "GraderError",
     "MissingExtra",
     "NotATask",
     "SignalError",
     "StillhouseError",
+    "StorageBusy",
+    "StorageError",
     "TeacherError",
     "TeacherUnavailable",
+    "TemplateError",
     "TrafficError",
     "UsageError",
 ]
@@ -72,12 +82,32 @@ class SignalError(StillhouseError):
     """A teacher's signals cannot be written, are damaged, or belong to another teacher, dataset or tokenizer."""
 
 
+class StorageError(StillhouseError):
+    """The database cannot be opened, read or written."""
+
+
+class StorageBusy(StorageError):
+    """Too much waits to be written already; nothing of what was asked has been kept."""
+
+
 class ExportMismatch(StillhouseError):
     """The exported student does not answer as the trained one."""
 
 
 class CannotCertify(StillhouseError):
     """Too few rows to say anything."""
+
+
+class GraderError(StillhouseError):
+    """A grade cannot be given, which is not the same as a grade of zero."""
+
+
+class TemplateError(GraderError):
+    """A template is malformed, or names what is not there."""
+
+
+class FormulaError(GraderError):
+    """A formula cannot be read or computed."""
 
 
 class TeacherError(StillhouseError):

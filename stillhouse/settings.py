@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stillhouse.errors import UsageError
 
-__all__ = ["debug", "home", "secret", "share_cores", "threads_shared_among"]
+__all__ = ["debug", "home", "launched", "secret", "share_cores", "threads_shared_among"]
 
 
 def home(chosen: Path | None = None) -> Path:
@@ -33,6 +33,14 @@ def secret(variable: str) -> str:
 def debug() -> bool:
     """Whether `STILLHOUSE_DEBUG` asks for tracebacks instead of messages."""
     return os.environ.get("STILLHOUSE_DEBUG", "") not in {"", "0"}
+
+
+def launched() -> tuple[int, int] | None:
+    """Which of how many processes this is, where a launcher such as torchrun started several; None alone."""
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        return None
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    return (rank, size) if size > 1 else None
 
 
 def share_cores() -> None:

@@ -50,6 +50,21 @@ def test_threads_that_wait_give_up_their_core_unless_the_user_says_how(given, af
     assert settings.os.environ == after
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}, (1, 2)),
+        ({"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}, None),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, None),
+        ({}, None),
+    ],
+    ids=["one of two", "alone", "without a place to meet", "without a launcher"],
+)
+def test_a_process_knows_the_others_of_its_launcher(given, wanted, monkeypatch):
+    monkeypatch.setattr(settings.os, "environ", dict(given))
+    assert settings.launched() == wanted
+
+
 def test_processes_share_the_cores_unless_the_user_said_otherwise(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     with settings.threads_shared_among(10_000):

@@ -28,7 +28,8 @@ def label(
 ) -> None:
     """Ask the teacher of a recipe about every row once, and keep its signals for offline training.
 
-    They lie where the recipe's teacher.signals says, else in the home folder. Killed, the same command goes on
+    They lie where the recipe's teacher.signals says, else in the home folder. A teacher behind an API (teacher.api)
+    answers the rows that have no answer; what was paid for once is not asked again. Killed, the same command goes on
     after what is on the disk; done before, it does nothing.
 
     Example: stillhouse label my.toml --signals topk:50
@@ -53,4 +54,4 @@ def label(
     if json:
         emit(labelled.to_json())
         return
-    words().print(f"Signals: {labelled.folder}", markup=False, highlight=False, soft_wrap=True)
+    words().print(f"{labelled.kind.capitalize()}: {labelled.folder}", markup=False, highlight=False, soft_wrap=True)

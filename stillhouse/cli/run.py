@@ -43,4 +43,5 @@ def run(
         show_plan(chosen, recipe, json)
         return
     finished = run_recipe(chosen, recipe, options(settings.home(home), fresh, log, evaluate=True))
-    emit(finished.record) if json else show_finished(finished)
+    if finished is not None:
+        emit(finished.record) if json else show_finished(finished)

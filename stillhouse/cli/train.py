@@ -44,6 +44,7 @@ def train(
 
     The folder that the recipe names holds the student as Transformers loads it (an encoder of sentences as
     Sentence-Transformers does), metrics.jsonl and record.json. Interrupted, the same command goes on where it stopped.
+    Started by torchrun, its processes share the work: torchrun --nproc-per-node 2 -m stillhouse train my.toml
 
     Example: stillhouse train --show response > my.toml, then stillhouse train my.toml
     """
@@ -58,7 +59,8 @@ def train(
         show_plan(chosen, recipe, json)
         return
     finished = run_recipe(chosen, recipe, options(settings.home(home), fresh, log))
-    emit(finished.record) if json else show_finished(finished)
+    if finished is not None:
+        emit(finished.record) if json else show_finished(finished)
 
 
 def options(home: Path, fresh: bool, log: list[str] | None, evaluate: bool = False) -> RunOptions:
@@ -77,11 +79,13 @@ def read_recipe(path: Path, changes: list[str], out: Path | None = None) -> Trai
     return read_train_recipe(path, changes, out)
 
 
-def run_recipe(recipe: TrainRecipe, path: Path, how: RunOptions) -> Finished:
-    """Run a recipe under the live view."""
+def run_recipe(recipe: TrainRecipe, path: Path, how: RunOptions) -> Finished | None:
+    """Run a recipe under the live view; None in a process that torchrun started beside the one that does."""
     from stillhouse.cli.display import Display
-    from stillhouse.recipes.run_training import run_training
+    from stillhouse.recipes.run_training import assist_training, run_training
 
+    if assist_training():
+        return None
     with Display(progress()) as display:
         try:
             return run_training(recipe, f"The recipe {path}", how, display)
@@ -101,15 +105,16 @@ def show_plan(recipe: TrainRecipe, path: Path, json: bool) -> None:
         return
     console = words()
     student = recipe.student.model or recipe.teacher.names[0]
+    api = recipe.teacher.api
     rows = ", ".join(f"{part} {count:,}" for part, count in plan["rows"].items())
     objective = " + ".join(f"{term.weight:g} {term.name}" for term in recipe.objective)
     lines = {
         "task": recipe.task.value,
-        "teacher": ", ".join(recipe.teacher.names) or "none",
+        "teacher": ", ".join([*recipe.teacher.names, *([api.model] if api else [])]) or "none",
         "student": f"{student}, cut or made anew" if recipe.student.cut else student,
         "source": recipe.source.kind.value,
         "objective": objective,
-        "rows": rows,
+        "rows": f"{rows}; {plan['unanswered']:,} to be answered" if api else rows,
         "steps": f"{plan['steps']:,}",
         "out": plan["out"],
     }

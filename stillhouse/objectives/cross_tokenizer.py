@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Aligned, Batch, StudentOutput, TeacherOutput
-from stillhouse.models.scores import Projection, flat
+from stillhouse.models.scores import Mixture, Projection, flat
 from stillhouse.objectives import divergences as maths
 from stillhouse.objectives.chunks import binary_kl, chunk_log_likelihoods, whole_chunks
 from stillhouse.objectives.combine import Composable
@@ -27,7 +27,7 @@ from stillhouse.objectives.objective import LossSum, Taps
 from stillhouse.objectives.universal import shared_and_rest, universal_distance_of_largest
 from stillhouse.signals.kinds import Kind
 
-__all__ = ["ChunkLikelihood", "SharedVocabularyKL", "UniversalLogit"]
+__all__ = ["ChunkLikelihood", "SharedVocabularyKL", "UniversalLogit", "likelihoods_of_chunks"]
 
 
 @final
@@ -142,25 +142,33 @@ class ChunkLikelihood(Composable):
         return Taps()
 
     def count(self, teacher: TeacherOutput, batch: Batch) -> Tensor:
-        return self._where(_aligned(teacher), batch).sum()
+        return _whole(_aligned(teacher), batch).sum()
 
     def learns(self, student: StudentOutput, teacher: TeacherOutput) -> list[nn.Module]:
         return []
 
     def __call__(self, student: StudentOutput, teacher: TeacherOutput, batch: Batch) -> LossSum:
-        aligned = _aligned(teacher)
-        where = self._where(aligned, batch)
-        with torch.no_grad():
-            told = log_likelihoods(_dense(teacher), aligned.labels)
-            its = chunk_log_likelihoods(told, aligned.teacher, aligned.chunks)
-        said = log_likelihoods(student.scores, batch.labels)
-        mine = chunk_log_likelihoods(said, aligned.student, aligned.chunks)
-        return LossSum(binary_kl(mine[where], its[where], self.temperature).sum(), where.sum())
+        mine, its = likelihoods_of_chunks(student, teacher, batch)
+        count = mine.new_tensor(len(mine), dtype=torch.long)
+        return LossSum(binary_kl(mine, its, self.temperature).sum(), count)
 
-    def _where(self, aligned: Aligned, batch: Batch) -> Tensor:
-        """The chunks whose every token counts on both sides: `[rows, chunks]`."""
-        mine = whole_chunks(batch.labels >= 0, aligned.student, aligned.chunks)
-        return mine & whole_chunks(aligned.labels >= 0, aligned.teacher, aligned.chunks)
+
+def likelihoods_of_chunks(student: StudentOutput, teacher: TeacherOutput, batch: Batch) -> tuple[Tensor, Tensor]:
+    """How likely student and teacher find each chunk all of whose tokens count: log-likelihoods, `[chunks]` each."""
+    aligned = _aligned(teacher)
+    where = _whole(aligned, batch)
+    with torch.no_grad():
+        told = log_likelihoods(_dense(teacher), aligned.labels)
+        its = chunk_log_likelihoods(told, aligned.teacher, aligned.chunks)
+    said = log_likelihoods(student.scores, batch.labels)
+    mine = chunk_log_likelihoods(said, aligned.student, aligned.chunks)
+    return mine[where], its[where]
+
+
+def _whole(aligned: Aligned, batch: Batch) -> Tensor:
+    """The chunks whose every token counts on both sides: `[rows, chunks]`."""
+    mine = whole_chunks(batch.labels >= 0, aligned.student, aligned.chunks)
+    return mine & whole_chunks(aligned.labels >= 0, aligned.teacher, aligned.chunks)
 
 
 def _starts(teacher: TeacherOutput, batch: Batch, single: bool = False) -> tuple[Tensor, Tensor]:
@@ -205,8 +213,8 @@ def _summed(student: StudentOutput, teacher: TeacherOutput, places: tuple[Tensor
     return summed(flat(student.scores), mine, Known(flat(_dense(teacher))), its, [(1.0, cost)])[0]
 
 
-def _dense(teacher: TeacherOutput) -> Tensor | Projection:
-    if isinstance(teacher.scores, Tensor | Projection):
+def _dense(teacher: TeacherOutput) -> Tensor | Projection | Mixture:
+    if isinstance(teacher.scores, Tensor | Projection | Mixture):
         return teacher.scores
     raise UsageError("A teacher with another tokenizer must give a score for every token of its own vocabulary.")
 

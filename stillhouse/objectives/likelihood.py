@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from stillhouse.errors import UsageError
-from stillhouse.models.scores import Projection, flat, labels_of
+from stillhouse.models.scores import Mixture, Projection, flat, labels_of
 from stillhouse.objectives import divergences as maths
 from stillhouse.objectives.piecewise import piecewise
 
 __all__ = ["log_likelihoods"]
 
 
-def log_likelihoods(scores: Tensor | Projection | None, labels: Tensor) -> Tensor:
+def log_likelihoods(scores: Tensor | Projection | Mixture | None, labels: Tensor) -> Tensor:
     """log q(label) of each position: scores `[rows, positions, V]`, labels `[rows, positions]` -> nats of that shape.
 
     0 where the label is -1. A head not applied yet is applied to a few labelled positions at a time, and once more
@@ -30,7 +32,7 @@ def log_likelihoods(scores: Tensor | Projection | None, labels: Tensor) -> Tenso
 
     def nats(part: slice) -> Tensor:
         some = said[part]
-        logits = some.logits() if isinstance(some, Projection) else some
+        logits = some if isinstance(some, Tensor) else cast("Projection | Mixture", some).logits()
         return maths.log_softmax(logits).gather(-1, answers[part].unsqueeze(-1)).squeeze(-1)
 
     found = torch.cat(piecewise(nats, len(index), width, labels.device))

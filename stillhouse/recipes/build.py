@@ -23,24 +23,29 @@ from stillhouse.models.tokenizers import read_ids
 from stillhouse.objectives.catalog import CATALOG
 from stillhouse.objectives.combine import WeightedSum
 from stillhouse.objectives.objective import Objective
-from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.toml import fill
 from stillhouse.recipes.training import SourceKind, StudentSection, TaskName, TrainRecipe
 from stillhouse.signals.kinds import Kind
 from stillhouse.students.lora import Lora, lora
 from stillhouse.students.shrink import shrink
-from stillhouse.tasks.chat import read_chat
+from stillhouse.tasks.chat import ChatTask, read_chat
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.embedding import Pooling, read_texts, save_sentence_encoder
 from stillhouse.tasks.image import Augmentation, look_of, read_images
+from stillhouse.tasks.preference import read_preferences
+from stillhouse.tasks.rationale import read_rationales
 from stillhouse.tasks.task import Task
 from stillhouse.tasks.turns import Counts
 from stillhouse.teachers.ensemble import Ensemble
 from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local
+from stillhouse.teachers.other_tokens import OtherTokens, check_across
 from stillhouse.teachers.teacher import Teacher
+from stillhouse.training.preferred import check_learns_pairs
 
 __all__ = [
     "Opened",
+    "label_numbers",
     "make_objective",
     "make_student",
     "make_task",
@@ -81,7 +86,7 @@ def open_model(task: TaskName, name: str, dtype: Dtype = "float32", labels: int 
 
 
 def _open(task: TaskName, name: str, dtype: Dtype, labels: int | None) -> Opened:
-    if task is TaskName.CHAT:
+    if task in (TaskName.CHAT, TaskName.PREFERENCE, TaskName.RATIONALE):
         causal = load_causal(name, dtype)
         return Opened(name, causal.model, causal.tokenizer)
     if task is TaskName.CLASSIFICATION:
@@ -93,10 +98,10 @@ def _open(task: TaskName, name: str, dtype: Dtype, labels: int | None) -> Opened
     return Opened(name, image.model, image.processor)
 
 
-def open_teachers(recipe: TrainRecipe) -> list[Opened]:
-    """The teachers that a recipe names, in evaluation mode."""
+def open_teachers(recipe: TrainRecipe, names: Sequence[str] | None = None) -> list[Opened]:
+    """The teachers that a recipe names, or other models in their place, in evaluation mode."""
     dtype: Dtype = "bfloat16" if recipe.teacher.precision == "bf16" else "float32"
-    return [open_model(recipe.task, name, dtype) for name in recipe.teacher.names]
+    return [open_model(recipe.task, name, dtype) for name in (recipe.teacher.names if names is None else names)]
 
 
 def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:
@@ -110,6 +115,10 @@ def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:
     model = origin.model
     if any(size is not None for size in (section.layers, section.width, section.heads, section.ffn)):
         model = shrink(model, section.layers, section.width, section.heads, ffn=section.ffn)
+    names = _label_names(recipe, rows) if labels else ()
+    if not set(names) <= set(label_numbers(origin)):
+        config = cast("Any", model).config
+        config.id2label, config.label2id = dict(enumerate(names)), {name: at for at, name in enumerate(names)}
     if section.fresh:
         torch.manual_seed(recipe.seed + number)
         model = cast("Any", type(model))(deepcopy(cast("Any", model).config)).eval()
@@ -120,12 +129,30 @@ def _labels(recipe: TrainRecipe, rows: Rows) -> int:
     """How many labels there are: as many as the teacher knows, else those of the rows."""
     if recipe.teacher.names:
         return int(open_model(recipe.task, recipe.teacher.names[0]).config.num_labels)
+    names = _label_names(recipe, rows)
     known = {answer for answer in rows.answers or () if answer is not None}
+    if names:
+        return len(names)
     if not known:
         raise UsageError(
             f"The data {recipe.data.train} have no labels, and there is no teacher: nothing can be learnt."
         )
     return len(known) if any(isinstance(answer, str) for answer in known) else max(map(int, known)) + 1
+
+
+def _label_names(recipe: TrainRecipe, rows: Rows) -> tuple[str, ...]:
+    """The names of the labels in their order, where no teacher numbers them and they have names."""
+    if recipe.teacher.names or recipe.task is not TaskName.CLASSIFICATION:
+        return ()
+    if recipe.teacher.api:
+        return recipe.teacher.api.known_labels(rows.answers)
+    known = {answer for answer in rows.answers or () if answer is not None}
+    return tuple(sorted(known)) if all(isinstance(answer, str) for answer in known) else ()
+
+
+def label_numbers(opened: Opened) -> dict[str, int]:
+    """The numbers that a model gives to the names of its labels."""
+    return {str(name): int(number) for number, name in (getattr(opened.config, "id2label", None) or {}).items()}
 
 
 def ready_to_learn(model: nn.Module, section: StudentSection) -> nn.Module:
@@ -140,7 +167,10 @@ def ready_to_learn(model: nn.Module, section: StudentSection) -> nn.Module:
 
 
 def make_task(recipe: TrainRecipe, rows: Rows, models: Sequence[Opened]) -> Task:
-    """The task of all rows as these models read them; the first one's reader is used, and others must read alike."""
+    """The task of all rows as these models read them; the first one's reader is used, and others must read alike.
+
+    For chat others may have another tokenizer: then it is kept where the tokens lie, for `make_teacher`.
+    """
     first, data = models[0], recipe.data
     if recipe.task is TaskName.IMAGE:
         answers = None if rows.answers is None else _numbers(rows.answers, models).tolist()
@@ -148,9 +178,13 @@ def make_task(recipe: TrainRecipe, rows: Rows, models: Sequence[Opened]) -> Task
         look = look_of(first.reader or first.config)
         pictures = np.stack(rows.inputs) if len({image.shape for image in rows.inputs}) == 1 else rows.inputs
         return read_images(pictures, answers, int(first.config.num_labels), look, varied, recipe.seed)
-    _check_readers(models, data.tokens)
+    alike = _check_readers(models, data.tokens, recipe.task)
     if recipe.task is TaskName.CHAT:
-        return read_chat(rows.inputs, first.reader, Counts(data.counts), data.tokens, data.packed)
+        return _chat(recipe, rows, first, placed=not alike)
+    if recipe.task is TaskName.PREFERENCE:
+        return read_preferences(rows.inputs, first.reader, data.tokens, data.packed)
+    if recipe.task is TaskName.RATIONALE:
+        return read_rationales(rows.inputs, first.reader, data.tokens, data.prefixes, data.packed)
     if recipe.task is TaskName.EMBEDDING:
         return read_texts(rows.inputs, first.reader, data.tokens, Pooling(data.pooling))
     ids, padding = read_ids(rows.inputs, first.reader, data.tokens)
@@ -161,18 +195,25 @@ def make_task(recipe: TrainRecipe, rows: Rows, models: Sequence[Opened]) -> Task
     return Classification(ids, answers[:, None], (classes,), padding)
 
 
-def _check_readers(models: Sequence[Opened], tokens: int) -> None:
-    """Refuse models of different tokenizers, and texts longer than any of them reads."""
-    for other in models[1:]:
-        if other.vocabulary != models[0].vocabulary:
-            raise UsageError(
-                f"{models[0].name} and {other.name} have different tokenizers, so a token of one is none of the "
-                "other. Recipes need teachers and students of one tokenizer."
-            )
+def _chat(recipe: TrainRecipe, rows: Rows, opened: Opened, placed: bool) -> ChatTask:
+    """The rows as one model reads them; `placed` where another reads other tokens."""
+    data = recipe.data
+    return read_chat(rows.inputs, opened.reader, Counts(data.counts), data.tokens, data.packed, placed)
+
+
+def _check_readers(models: Sequence[Opened], tokens: int, task: TaskName) -> bool:
+    """Whether all have one tokenizer, which only chat can do without; refuses texts longer than any of them reads."""
+    others = [opened for opened in models[1:] if opened.vocabulary != models[0].vocabulary]
+    if others and task is not TaskName.CHAT:
+        raise UsageError(
+            f"{models[0].name} and {others[0].name} have different tokenizers, so a token of one is none of the "
+            f"other. For the task {task} recipes need teachers and students of one tokenizer."
+        )
     for opened in models:
         most = getattr(opened.config, "max_position_embeddings", None)
         if most and tokens > most:
             raise UsageError(f"data: tokens = {tokens} is more than the {most} positions of {opened.name}. Set less.")
+    return not others
 
 
 def _numbers(answers: Sequence[Any], models: Sequence[Opened]) -> npt.NDArray[np.int64]:
@@ -180,21 +221,48 @@ def _numbers(answers: Sequence[Any], models: Sequence[Opened]) -> npt.NDArray[np
     names = {answer for answer in answers if isinstance(answer, str)}
     numbers = {name: at for at, name in enumerate(sorted(names))}
     for opened in reversed(models):
-        known = {str(name): int(number) for number, name in (getattr(opened.config, "id2label", None) or {}).items()}
+        known = label_numbers(opened)
         numbers = known if names and names <= set(known) else numbers
     return np.array([-1 if one is None else numbers.get(one, one) for one in answers], dtype=np.int64)
 
 
-def make_teacher(recipe: TrainRecipe, task: Task, opened: Sequence[Opened]) -> Teacher | None:
-    """The teachers as one that answers; None without any."""
+def make_teacher(recipe: TrainRecipe, task: Task, opened: Sequence[Opened], rows: Rows | None = None) -> Teacher | None:
+    """The teachers as one that answers; None without any.
+
+    One that reads other tokens than the student needs the `rows` again: without them they are read from the files.
+    """
+    if isinstance(task, ChatTask) and task.reading is not None:
+        return _across(recipe, task, opened, rows or read_rows(recipe.data, recipe.task, recipe.seed))
     tells = ANSWERS_AND_INSIDE | {Kind.EMBEDDING}
+    if recipe.task is TaskName.PREFERENCE:
+        tells |= {Kind.LIKELIHOOD}
     if recipe.task is TaskName.EMBEDDING:
         tells = frozenset({Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS, Kind.EMBEDDING})
+    return _mixed(recipe, task, opened, tells) if opened else None
+
+
+def _mixed(recipe: TrainRecipe, task: Task, opened: Sequence[Opened], tells: frozenset[Kind]) -> Teacher:
+    """One teacher, or several mixed by their weights."""
     dtype = torch.bfloat16 if recipe.teacher.precision == "bf16" else None
     each = [Local(one.model, task, tells, dtype=dtype, tokenizer=one.vocabulary) for one in opened]
-    if len(each) < 2:
-        return each[0] if each else None
-    return Ensemble(each, recipe.teacher.weights or None)
+    return each[0] if len(each) == 1 else Ensemble(each, recipe.teacher.weights or None)
+
+
+def _across(recipe: TrainRecipe, task: ChatTask, opened: Sequence[Opened], rows: Rows) -> Teacher:
+    """The teacher, or the mixture of teachers of one tokenizer, where that is another than the student's."""
+    check_across(make_objective(recipe, "The recipe").needs)
+    if recipe.source.kind is not SourceKind.ONLINE:
+        raise UsageError(
+            "Teacher and student have different tokenizers. Then the teacher answers beside the student, from an "
+            f"online source; here it is {recipe.source.kind}."
+        )
+    if len({one.vocabulary for one in opened}) > 1:
+        raise UsageError(
+            "The teachers have different tokenizers, so what they say cannot be mixed. Name teachers of one tokenizer, "
+            "which may be another than the student's."
+        )
+    its = _chat(recipe, rows, opened[0], placed=True)
+    return OtherTokens(_mixed(recipe, its, opened, ANSWERS_AND_INSIDE), its, task)
 
 
 def make_objective(recipe: TrainRecipe, where: str) -> Objective:
@@ -208,7 +276,13 @@ def make_objective(recipe: TrainRecipe, where: str) -> Objective:
             raise UsageError(f"{place}: name = {section.name!r} is no objective. {hint}")
         made = fill(CATALOG[section.name][0], section.settings, f"{place} ({section.name}): settings")
         terms.append((section.weight, cast("Objective", made)))
+        if section.name == "step_by_step" and recipe.task is not TaskName.RATIONALE:
+            raise UsageError(f'{place}: step_by_step learns rows with a `rationale`: set task = "rationale".')
     found = WeightedSum(tuple(terms))
+    try:
+        check_learns_pairs(found, recipe.task is TaskName.PREFERENCE)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
     if recipe.source.kind is SourceKind.OFFLINE and found.needs & {Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS}:
         raise UsageError(
             f"{where}: kept signals do not hold a teacher's inside, which an objective needs; take online."

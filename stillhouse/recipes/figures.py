@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -11,13 +12,17 @@ from torch import Tensor, nn
 
 from stillhouse.models.outputs import Batch, Layers, StudentOutput, TeacherOutput
 from stillhouse.models.scores import Mixture, Projection, Sampled, Scores, TopK, flat
+from stillhouse.objectives.cross_tokenizer import likelihoods_of_chunks
 from stillhouse.objectives.divergences import forward_kl, log_softmax, with_rest
 from stillhouse.objectives.objective import Objective
 from stillhouse.signals.kinds import Kind
 from stillhouse.tasks.chat import ChatTask
 from stillhouse.tasks.embedding import likeness
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.tasks.task import Task
 from stillhouse.teachers.local import ask
+from stillhouse.training.preferred import judge_pairs
 from stillhouse.training.source import Share, Source
 
 __all__ = ["loss_of", "measure"]
@@ -31,25 +36,33 @@ def measure(student: nn.Module, task: Task, look: Source) -> dict[str, dict[str,
 
     `accuracy` is the share of known labels or tokens that are the likeliest, `loss` their mean negative log-prob in
     nats, and of language models `perplexity` its exponential; `kl_to_teacher` (nats) and `top1_agreement` are means
-    over the positions that the teacher told of. Of encoders see `likeness`, of 3 rows or more. A teacher of which only
-    the likeliest tokens were kept has an accuracy only.
+    over the positions that the teacher told of. Of encoders see `likeness`, of 3 rows or more, of pairs of answers
+    `judge_pairs`; where reasons are given, their figures begin with `rationale_`. A teacher of which only the likeliest
+    tokens were kept has an accuracy only. Of one with another tokenizer `chunk_loss` is told beside the student's: the
+    mean negative log-prob, in nats, of the pieces of text that both cut alike.
     """
-    sums = {"student": _Sums(), "teacher": _Sums()}
+    sums, reasons = ({"student": _Sums(), "teacher": _Sums()} for _ in range(2))
     vectors: list[tuple[Tensor, Tensor]] = []
     wanted = Layers(embedding=Kind.EMBEDDING in look.tells and Kind.SOFT not in look.tells)
     look.begin(student, wanted)
+    if isinstance(task, PreferenceTask):
+        return _of_pairs(_answers(student, task, look, wanted))
     for said, told, batch in _answers(student, task, look, wanted):
+        told = _across(sums, said, told, batch)
         if said.scores is not None:
-            _add(sums, flat(said.scores), told, batch)
+            _add(sums, flat(said.scores), *_part(0, told, batch))
+            if batch.parts is not None:
+                _add(reasons, flat(said.scores), *_part(1, told, batch))
         elif said.features.embedding is not None and told.features.embedding is not None:
             vectors.append((said.features.embedding.float().cpu(), told.features.embedding.float().cpu()))
     if vectors:
         mine, its = (torch.cat(part) for part in zip(*vectors, strict=True))
         return {"student": likeness(mine, its) if len(mine) > 2 else {}, "teacher": {}}
     means = {who: each.means() for who, each in sums.items()}
-    if isinstance(task, ChatTask):
-        for each in means.values():
-            each |= {"perplexity": math.exp(min(each["loss"], 80.0))} if "loss" in each else {}
+    for who, each in means.items():
+        if isinstance(task, ChatTask | RationaleTask) and "loss" in each:
+            each["perplexity"] = math.exp(min(each["loss"], 80.0))
+        each |= {f"rationale_{name}": value for name, value in reasons[who].means().items()}
     return means
 
 
@@ -74,6 +87,25 @@ def _answers(
             yield ask(student, task, batch, layers), told, batch
 
 
+def _of_pairs(answers: Iterator[tuple[StudentOutput, TeacherOutput, Batch]]) -> dict[str, dict[str, float]]:
+    """The figures of pairs of answers."""
+    sums = {"student": _Sums(), "teacher": _Sums()}
+    for said, told, batch in answers:
+        for who, judged in judge_pairs(said, told, batch).items():
+            for name, values in judged.items():
+                sums[who].add(name, values)
+    return {who: each.means() for who, each in sums.items()}
+
+
+def _part(part: int, told: TeacherOutput, batch: Batch) -> tuple[TeacherOutput, Batch]:
+    """What was told about one part of the task, and its labels; all of both where there are no parts."""
+    if batch.parts is None:
+        return told, batch
+    mine = (batch.parts == part).unsqueeze(1)
+    heard = mine.expand_as(batch.labels) if told.told is None else told.told & mine
+    return replace(told, told=heard), replace(batch, labels=batch.labels.masked_fill(~mine, -1))
+
+
 @final
 class _Sums:
     """Figures added up, and over how many positions."""
@@ -87,6 +119,16 @@ class _Sums:
 
     def means(self) -> dict[str, float]:
         return {name: total / count for name, (total, count) in self.found.items() if count}
+
+
+@torch.no_grad()
+def _across(sums: dict[str, _Sums], said: StudentOutput, told: TeacherOutput, batch: Batch) -> TeacherOutput:
+    """Compare over chunks where the teacher has another tokenizer; what it tells of the student's own tokens."""
+    if told.aligned is None:
+        return told
+    for who, likely in zip(("student", "teacher"), likelihoods_of_chunks(said, told, batch), strict=True):
+        sums[who].add("chunk_loss", -likely)
+    return TeacherOutput()
 
 
 @torch.no_grad()

@@ -15,10 +15,11 @@ from stillhouse.errors import SignalError, UsageError
 from stillhouse.models.load import fingerprint
 from stillhouse.models.outputs import Layers
 from stillhouse.models.scores import Mixture, Projection, Sampled, TopK, flat
+from stillhouse.recipes.answers import answered_rows, ask_missing
 from stillhouse.recipes.build import make_task, make_teacher, open_teachers
 from stillhouse.recipes.cache import StageCache
 from stillhouse.recipes.read_rows import Rows, read_rows
-from stillhouse.recipes.training import TaskName, TrainRecipe
+from stillhouse.recipes.training import SourceKind, TaskName, TrainRecipe
 from stillhouse.signals import told
 from stillhouse.signals.codec import Codec, SampledCodec, TopKCodec
 from stillhouse.signals.sampling import draw_tokens
@@ -36,17 +37,18 @@ COMMIT_EVERY = 10.0
 
 @dataclass(frozen=True)
 class Labelled:
-    """What labelling left on the disk."""
+    """What labelling left on the disk: the signals of a teacher in a folder, or the answers of one in a file."""
 
     folder: Path
     samples: int
     bytes: int
     skipped: bool
+    kind: str = "signals"
 
     def to_json(self) -> dict[str, Any]:
         """The one object that `--json` prints."""
         return {
-            "signals": str(self.folder),
+            self.kind: str(self.folder),
             "samples": self.samples,
             "bytes": self.bytes,
             "skipped": self.skipped,
@@ -84,9 +86,20 @@ def open_signals(recipe: TrainRecipe, rows: Rows, home: Path) -> ShardReader:
 
 
 def label(recipe: TrainRecipe, home: Path, tell: Listener) -> Labelled:
-    """Write a recipe's signals while no other run works in this home; see `label_rows`."""
+    """Write a recipe's signals while no other run works in this home; see `label_rows`.
+
+    A teacher behind an API answers the rows that have no answer first (`ask_missing`); without another teacher, or
+    with one that is asked beside the student, that is all.
+    """
     with StageCache(home, tell).locked():
-        return label_rows(recipe, read_rows(recipe.data, recipe.task, recipe.seed), home, tell)
+        if recipe.teacher.api is None:
+            return label_rows(recipe, read_rows(recipe.data, recipe.task, recipe.seed), home, tell)
+        asked = ask_missing(recipe, read_rows(recipe.data, recipe.task, recipe.seed), home, tell)
+        rows = answered_rows(recipe, home, tell)
+        if recipe.teacher.names and recipe.source.kind is SourceKind.OFFLINE:
+            return label_rows(recipe, rows, home, tell)
+        size = asked.file.stat().st_size if asked.file.is_file() else 0
+        return Labelled(asked.file, asked.rows, size, asked.asked == 0, "answers")
 
 
 def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> Labelled:
@@ -98,6 +111,8 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
         raise UsageError("The recipe names no teacher whose signals could be kept: set teacher.model.")
     if recipe.task is TaskName.EMBEDDING:
         raise UsageError("Signals are kept of scores, and encoders of sentences give vectors: take an online source.")
+    if recipe.task in (TaskName.PREFERENCE, TaskName.RATIONALE):
+        raise UsageError(f"The task {recipe.task} keeps no signals: take an online source, and stillhouse train.")
     folder, dataset, teacher = signals_place(recipe, rows, home)
     tell(StageStarted("label", "The teacher answers"))
     started = time.monotonic()

@@ -15,6 +15,8 @@ import numpy as np
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import UsageError
 from stillhouse.recipes.training import DataSection, TaskName
+from stillhouse.tasks.explained import asked_twice
+from stillhouse.tasks.pairs import pair_of
 
 __all__ = ["Rows", "read_rows"]
 
@@ -103,7 +105,13 @@ def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _row(row: dict[str, Any], task: TaskName, file: Path, line: int) -> tuple[Any, Any]:
-    if task is TaskName.CHAT:
+    checks = {TaskName.PREFERENCE: pair_of, TaskName.RATIONALE: asked_twice}
+    if task in checks:
+        try:
+            checks[task](row)
+        except UsageError as error:
+            raise UsageError(f"{file}, line {line}: {error}") from error
+    if task is TaskName.CHAT or task in checks:
         return row, None
     if not isinstance(row.get("text"), str):
         raise UsageError(f"{file}, line {line}: a row of {task} needs a `text`; its keys are {', '.join(sorted(row))}.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import UsageError
 from stillhouse.models.load import fingerprint
+from stillhouse.recipes.answers import answered_rows, ask_missing, questions
 from stillhouse.recipes.build import make_objective, make_student, make_task, save_student
 from stillhouse.recipes.cache import Artifact, StageCache
 from stillhouse.recipes.label import label_rows, open_signals
@@ -19,10 +20,10 @@ from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.teach import Work, look_at, teach
 from stillhouse.recipes.training import SourceKind, TaskName, TrainRecipe
-from stillhouse.training.distributed import launch
+from stillhouse.training.distributed import Company, handed_out, launch, leading
 from stillhouse.training.events import Listener, Note
 
-__all__ = ["Finished", "RunOptions", "filled", "plan_training", "run_training"]
+__all__ = ["Finished", "RunOptions", "assist_training", "filled", "plan_training", "run_training"]
 
 RECORD = "record.json"
 
@@ -63,6 +64,7 @@ def plan_training(recipe: TrainRecipe, where: str) -> dict[str, Any]:
         "rows": rows.counts,
         "steps": steps * generations,
         "teacher_tells": sorted(kind.value for kind in objective.needs),
+        "unanswered": len(questions(recipe, rows)),
         "out": str(recipe.out),
     }
 
@@ -72,18 +74,47 @@ def run_training(recipe: TrainRecipe, where: str, options: RunOptions, tell: Lis
 
     `where` names the recipe in errors. The folder `out` holds the student as Transformers loads it, `metrics.jsonl`
     and `record.json`. Raises UsageError for what cannot work, as far as possible before anything is spent.
+
+    Where a launcher such as torchrun started several processes, the first calls this and the others `assist_training`;
+    they share every step, as those do that `training.processes` starts.
     """
+    with leading() as company:
+        return _run(_among(recipe, company), where, (options, company), tell)
+
+
+def assist_training() -> bool:
+    """Whether this process was started beside the one that runs the recipe; then it has done its part."""
+    return handed_out(teach)
+
+
+def _among(recipe: TrainRecipe, company: Company | None) -> TrainRecipe:
+    """The recipe for the processes that are there."""
+    if company is None:
+        return recipe
+    if recipe.training.processes not in (1, company.size):
+        raise UsageError(
+            f"{company.size} processes were started, and the recipe wants {recipe.training.processes}. "
+            "Leave training.processes out under a launcher, or start as many."
+        )
+    return replace(recipe, training=replace(recipe.training, processes=company.size))
+
+
+def _run(recipe: TrainRecipe, where: str, how: tuple[RunOptions, Company | None], tell: Listener) -> Finished:
+    """Every stage in its turn, in the process that leads."""
+    options, company = how
     make_objective(recipe, where)
     _check_out(recipe.out)
     started = time.monotonic()
     cache = StageCache(options.home, tell, options.fresh)
     with cache.locked():
-        rows = read_rows(recipe.data, recipe.task, recipe.seed)
+        if recipe.teacher.api and options.evaluate:
+            ask_missing(recipe, read_rows(recipe.data, recipe.task, recipe.seed), options.home, tell)
+        rows = answered_rows(recipe, options.home, tell)
         tell(Note("Rows: " + ", ".join(f"{part} {count:,}" for part, count in rows.counts.items()) + "."))
         depends = _depends(recipe, rows, options, tell)
         students, made = _students(recipe, rows, cache)
-        trained = _trained(recipe, students, (cache, options), {**depends, "students": made}, tell)
-        figures = _evaluated(recipe, trained, rows, cache, options) if options.evaluate else None
+        trained = _trained(recipe, students, (cache, options, company), {**depends, "students": made}, tell)
+        figures = _evaluated(recipe, trained, rows, cache, (options, students[0])) if options.evaluate else None
         record = _record(recipe, rows, depends, options) | {"seconds": time.monotonic() - started}
         record |= {"training": json.loads((trained.path / "training.json").read_text())}
         record |= {} if figures is None else {"evaluation": figures}
@@ -140,12 +171,12 @@ def _students(recipe: TrainRecipe, rows: Rows, cache: StageCache) -> tuple[tuple
 def _trained(
     recipe: TrainRecipe,
     students: tuple[str, ...],
-    how: tuple[StageCache, RunOptions],
+    how: tuple[StageCache, RunOptions, Company | None],
     depends: dict[str, Any],
     tell: Listener,
 ) -> Artifact:
     """The trained student's stage."""
-    cache, options = how
+    cache, options, company = how
     plain = filled(recipe)
     said = {key: plain[key] for key in ("task", "source", "objective", "training", "seed", "student")}
     said["data"] = {key: value for key, value in plain["data"].items() if key not in ("train", "selection", "test")}
@@ -156,6 +187,9 @@ def _trained(
         work = Work(recipe, folder, students, options.home, options.trackers)
         if recipe.training.processes > 1:
             tell(Note(f"{recipe.training.processes} processes train; their figures go to {recipe.out}/metrics.jsonl."))
+        if company is not None:
+            company.share(work, lambda work: teach(work, tell))
+        elif recipe.training.processes > 1:
             launch(recipe.training.processes, teach, (work,))
         else:
             teach(work, tell)
@@ -168,12 +202,13 @@ def _trained(
 
 
 def _evaluated(
-    recipe: TrainRecipe, trained: Artifact, rows: Rows, cache: StageCache, options: RunOptions
+    recipe: TrainRecipe, trained: Artifact, rows: Rows, cache: StageCache, how: tuple[RunOptions, str]
 ) -> dict[str, Any]:
-    """The figures of student and teacher on the test rows."""
+    """The figures of student and teacher on the test rows; `how` names the student as it began."""
+    options, began = how
 
     def make(folder: Path) -> str:
-        figures = look_at(recipe, trained.path, options.home) | {"rows": len(rows.test)}
+        figures = look_at(recipe, trained.path, options.home, began) | {"rows": len(rows.test)}
         (folder / "evaluation.json").write_text(json.dumps(figures), encoding="utf-8")
         return f"{len(rows.test):,} test rows"
 

@@ -18,8 +18,10 @@ from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.models.devices import choose
 from stillhouse.objectives.objective import Objective
 from stillhouse.objectives.response import CrossEntropy
+from stillhouse.recipes.answers import answered_rows
 from stillhouse.recipes.build import (
     Opened,
+    label_numbers,
     make_objective,
     make_task,
     make_teacher,
@@ -30,8 +32,10 @@ from stillhouse.recipes.build import (
 )
 from stillhouse.recipes.figures import loss_of, measure
 from stillhouse.recipes.label import open_signals, sample_ids
-from stillhouse.recipes.read_rows import Rows, read_rows
+from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.soft_labels import heard_labels
 from stillhouse.recipes.training import SourceKind, TaskName, TrainRecipe
+from stillhouse.signals.kinds import Kind
 from stillhouse.students.lora import merge
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.image import ImageTask
@@ -63,6 +67,7 @@ CHECKPOINT_EVERY = 10.0
 LOGS = 200
 """Figures are logged about so often in a run."""
 RATE, ADAPTER_RATE, HEAD_RATE = 2e-4, 5e-4, 1e-3
+PAIRS_RATE, PAIRS_ADAPTER_RATE = 5e-6, 5e-5
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Work:
     """The folders (or hub ids) of the students as they begin."""
     home: Path
     trackers: tuple[str, ...] = ()
+    reference: str | None = None
+    """What pairs of answers are measured against where no teacher is named; by default the student as it begins."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +119,9 @@ def teach(work: Work, tell: Listener = silent) -> None:
     if alone:
         _check_answers(room)
     objective = make_objective(recipe, "The recipe")
-    room.first.to(choose().device)
-    look = room.look(room.rows.selection)
-    before = measure(room.first, room.still(), look) if recipe.training.processes == 1 else {}
+    look, before = room.look(room.rows.selection), {}
+    if recipe.training.processes == 1:  # of several, each has a device of its own, which the loop finds
+        before = measure(room.first.to(choose().device), room.still(), look)
     watched = CrossEntropy() if alone else objective
     student, position = _train(work, room, (objective, watched), tell)
     if not math.isfinite(position["best_loss"]):
@@ -136,9 +143,9 @@ def teach(work: Work, tell: Listener = silent) -> None:
     (work.folder / "training.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def look_at(recipe: TrainRecipe, folder: Path, home: Path) -> dict[str, dict[str, float]]:
-    """The figures of a trained student, and of its teacher, on the test rows."""
-    room = _open(Work(recipe, folder, (str(folder),), home), learn=False)
+def look_at(recipe: TrainRecipe, folder: Path, home: Path, began: str) -> dict[str, dict[str, float]]:
+    """The figures of a trained student, which `began` as that model, and of its teacher, on the test rows."""
+    room = _open(Work(recipe, folder, (str(folder),), home, reference=began), learn=False)
     room.first.to(choose().device).eval()
     return measure(room.first, room.still(), room.look(room.rows.test))
 
@@ -147,19 +154,41 @@ def _open(work: Work, learn: bool = True) -> _Class:
     """Everything that a recipe names; a teacher that only kept signals speak of is not opened to learn from."""
     recipe = work.recipe
     torch.manual_seed(recipe.seed)
-    rows = read_rows(recipe.data, recipe.task, recipe.seed)
+    rows = answered_rows(recipe, work.home)
     students = [open_model(recipe.task, name) for name in work.students]
     if learn:
         for student in students:
             ready_to_learn(student.model, recipe.student)
     kept = recipe.source.kind is SourceKind.OFFLINE and (recipe.teacher.names or recipe.teacher.signals)
     live = recipe.teacher.names and not (kept and learn)
-    teachers = open_teachers(recipe) if live else []
+    teachers = open_teachers(recipe) if live else _reference(work)
     task = make_task(recipe, rows, [*students, *teachers])
-    teacher = make_teacher(recipe, task, teachers)
+    teacher = make_teacher(recipe, task, teachers, rows)
     if kept and not live:
-        teacher = Cached(open_signals(recipe, rows, work.home), sample_ids(rows))
+        signals = open_signals(recipe, rows, work.home)
+        _check_tokens(signals.origin.tokenizer, students[0])
+        teacher = Cached(signals, sample_ids(rows))
+    if teacher is None and recipe.teacher.api:
+        teacher = heard_labels(recipe, rows, work.home, label_numbers(students[0]))
     return _Class(recipe, rows, task, students, teacher)
+
+
+def _check_tokens(tokenizer: str, student: Opened) -> None:
+    """Refuse signals about the tokens of another tokenizer than the student's."""
+    if tokenizer and tokenizer != student.vocabulary:
+        raise UsageError(
+            f"The signals are of another tokenizer than {student.name}'s, so a token of one is none of the other. Take "
+            "an online source and an objective across tokenizers: stillhouse train --show cross_tokenizer."
+        )
+
+
+def _reference(work: Work) -> list[Opened]:
+    """The student as it begins, where pairs of answers are measured against it; else nobody."""
+    recipe = work.recipe
+    pairs = recipe.task is TaskName.PREFERENCE and recipe.source.kind is SourceKind.ONLINE
+    if not pairs or Kind.LIKELIHOOD not in make_objective(recipe, "The recipe").needs:
+        return []
+    return open_teachers(recipe, [work.reference or work.students[0]])
 
 
 def _check_answers(room: _Class) -> None:
@@ -214,7 +243,10 @@ def _rates(student: nn.Module, recipe: TrainRecipe) -> list[tuple[nn.Module, flo
         return [part for one in student.students for part in _rates(one, recipe)]
     if isinstance(student, Exits):
         return [*_rates(student.student, recipe), (student.heads, HEAD_RATE)]
-    rate = recipe.training.rate or (ADAPTER_RATE if recipe.student.lora else RATE)
+    whole, adapters = RATE, ADAPTER_RATE
+    if recipe.task is TaskName.PREFERENCE:
+        whole, adapters = PAIRS_RATE, PAIRS_ADAPTER_RATE
+    rate = recipe.training.rate or (adapters if recipe.student.lora else whole)
     decay = recipe.student.layer_decay
     return layerwise(student, rate, decay) if decay < 1 else [(student, rate)]
 
@@ -232,7 +264,12 @@ def _schedule(recipe: TrainRecipe) -> Schedule:
         patience=section.patience,
         precision=choose().precision if section.precision == "auto" else section.precision,
         seed=recipe.seed,
+        shard="shard" in section.save_memory,
     )
+
+
+def _recomputes(recipe: TrainRecipe) -> bool:
+    return "recompute" in recipe.training.save_memory
 
 
 def _train(
@@ -268,7 +305,7 @@ def _train(
         )
         if recipe.source.kind is not SourceKind.BORN_AGAIN:
             student, task, source = _source(room)
-            lesson = Lesson(student, task, source, objective, _rates(student, recipe), recipe.training.save_memory)
+            lesson = Lesson(student, task, source, objective, _rates(student, recipe), _recomputes(recipe))
             position = train_lesson(lesson, schedule, watch)
             return student, {"steps": position.step, "best_step": position.best_step, "best_loss": -position.best_score}
         untaught = deepcopy(room.first)
@@ -280,7 +317,7 @@ def _train(
             teacher = room.teacher if before is None else Local(before, room.task)
             asked: Objective = CrossEntropy() if teacher is None else objective
             source = _plain(room.task, teacher, room.rows.train, recipe)
-            return Lesson(student, room.task, source, asked, _rates(student, recipe), recipe.training.save_memory)
+            return Lesson(student, room.task, source, asked, _rates(student, recipe), _recomputes(recipe))
 
         students = born_again(lesson_of, generations, schedule, watch)
         return students[-1], {"steps": generations * total, "best_loss": best}

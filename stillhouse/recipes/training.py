@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.errors import UsageError
+from stillhouse.recipes.endpoint import ApiSection
 from stillhouse.recipes.toml import fill, read_toml
+from stillhouse.tasks.explained import PREFIXES
 
 __all__ = [
     "DataSection",
@@ -33,6 +35,8 @@ class TaskName(StrEnum):
 
     CLASSIFICATION = "classification"
     CHAT = "chat"
+    PREFERENCE = "preference"
+    RATIONALE = "rationale"
     EMBEDDING = "embedding"
     IMAGE = "image"
 
@@ -61,8 +65,8 @@ class DataSection:
     """Where the rows are and how they are read."""
 
     train: Path
-    """JSONL, gzip too: `messages`, `prompt` and `completion`, or `text` (and `label`); for images `.npz` with `images`
-    (bytes) and perhaps `labels`."""
+    """JSONL, gzip too: `messages`, `prompt` and `completion` (and `rationale`), or `text` (and `label`); `prompt`,
+    `chosen` and `rejected` for preferences; for images `.npz` with `images` (bytes) and perhaps `labels`."""
     selection: Path | None = None
     """Rows that training does not see; by default a tenth of `train`."""
     test: Path | None = None
@@ -72,7 +76,9 @@ class DataSection:
     counts: str = "answers"
     """For chat, which tokens count: `answers`, `last_answer` or `everything`."""
     packed: bool = False
-    """For chat, let rows share lines while a model runs, so that little is padding."""
+    """For chat, preferences and rationales, let rows share lines while a model runs, so that little is padding."""
+    prefixes: tuple[str, ...] = PREFIXES
+    """For rationales, what is put before a question to ask for the answer, and for the reasons."""
     pooling: str = "mean"
     """For embeddings, how a text's token states become one vector: `mean`, `cls` or `last`."""
     crop: int = 0
@@ -86,6 +92,8 @@ class DataSection:
         check_word("counts", self.counts, ("answers", "last_answer", "everything"))
         check_word("pooling", self.pooling, ("mean", "cls", "last"))
         check_least(2, {"tokens": self.tokens})
+        if len(set(self.prefixes)) != 2:
+            raise UsageError(f'Two prefixes tell two questions apart: ["", "explain: "]; not {list(self.prefixes)}.')
         check_least(0, {"crop": self.crop})
         if self.rows is not None:
             check_least(1, {"rows": self.rows})
@@ -107,6 +115,8 @@ class TeacherSection:
     """What is kept of them: `topk:K` or `samples:N`."""
     precision: str = "float32"
     """`float32` or `bf16`."""
+    api: ApiSection | None = None
+    """One behind an API, who answers the rows that have no answer, and gives the reasons of those that have none."""
 
     def __post_init__(self) -> None:
         if self.model and self.models:
@@ -224,8 +234,9 @@ class TrainingSection:
     patience: int = 4
     precision: str = "auto"
     """`auto` (bf16 where the machine is good at it), `no` (float32) or `bf16`."""
-    save_memory: bool = False
-    """Compute activations again in the backward pass instead of keeping them."""
+    save_memory: tuple[str, ...] = ()
+    """`recompute`: activations are computed again in the backward pass instead of kept; `shard`: weights, gradients and
+    the optimizer's state are spread over the processes (FSDP)."""
     processes: int = 1
 
     def __post_init__(self) -> None:
@@ -233,6 +244,8 @@ class TrainingSection:
         check_least(1, {"patience": self.patience, "processes": self.processes})
         check_word("precision", self.precision, ("auto", "no", "bf16"))
         check_word("shape", self.shape, ("cosine", "linear", "constant"))
+        for way in self.save_memory:
+            check_word("save_memory", way, ("recompute", "shard"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +267,10 @@ class TrainRecipe:
         kind = self.source.kind
         if not self.objective:
             raise UsageError('The recipe has no objective; add one: [[objective]] with name = "forward_kl".')
-        if kind in (SourceKind.ONLINE, SourceKind.ON_POLICY) and not self.teacher.names:
+        asks = kind in (SourceKind.ONLINE, SourceKind.ON_POLICY)
+        if self.teacher.api:
+            self._check_api()
+        if asks and not self.teacher.names and self.task is not TaskName.PREFERENCE:
             raise UsageError(f"An {kind} source needs a teacher that answers: set teacher.model.")
         if not (self.student.model or self.teacher.names):
             raise UsageError("The recipe names no student: set student.model, or teacher.model to shrink it.")
@@ -270,6 +286,27 @@ class TrainRecipe:
             raise UsageError("Signals are kept of pictures as they are: leave out crop and flip, or take online.")
         if kind is SourceKind.MUTUAL and not self.student.fresh:
             raise UsageError("Peers that start alike tell each other nothing: set student.fresh = true.")
+        if self.task in (TaskName.PREFERENCE, TaskName.RATIONALE):
+            self._check_several()
+
+    def _check_api(self) -> None:
+        """Refuse what a teacher behind an API cannot do."""
+        kind = self.source.kind
+        if self.task not in (TaskName.CHAT, TaskName.CLASSIFICATION, TaskName.RATIONALE):
+            raise UsageError(f"A teacher behind an API speaks of chat, classification and rationales, not {self.task}.")
+        if kind in (SourceKind.ONLINE, SourceKind.ON_POLICY) and not self.teacher.names:
+            raise UsageError(f"A teacher behind an API gives words, for an offline source; {kind} needs teacher.model.")
+
+    def _check_several(self) -> None:
+        """Refuse what samples of two texts cannot be learnt from: pairs of answers, answers and their reasons."""
+        kept = self.source.kind is SourceKind.OFFLINE and (self.teacher.names or self.teacher.signals)
+        if kept or self.source.kind not in (SourceKind.ONLINE, SourceKind.OFFLINE):
+            raise UsageError(
+                f"The task {self.task} learns beside its teacher, an online source, or without any, an offline source "
+                f"that names no teacher; not from {self.source.kind}{' signals' if kept else ''}."
+            )
+        if self.task is TaskName.PREFERENCE and self.teacher.models:
+            raise UsageError("Preferences are measured against one reference: set teacher.model, or name no teacher.")
 
 
 PLACES = ("out", "data.train", "data.selection", "data.test", "teacher.signals")

@@ -45,6 +45,13 @@ class Script:
     counted: tuple[tuple[int, int], ...]
     bare: bool
     """No template wrote it, so the tokenizer adds its special tokens and the end."""
+    words: tuple[tuple[int, int], ...] = ()
+    """Of each part the words that a template writes as they were said; where there are none given, all of it."""
+
+    @property
+    def said(self) -> tuple[tuple[int, int], ...]:
+        """Of each part that counts, what every template writes alike."""
+        return self.words or self.counted
 
 
 def render_with(tokenizer: Any) -> Render:
@@ -116,7 +123,9 @@ def _conversation(turns: list[Turn], tools: Any, first: int, render: Render, cou
     if counts is Counts.LAST_ANSWER:
         answers = answers[-1:]
     text = render(turns[: answers[-1] + 1], tools, False)
-    return Script(text, tuple(_answer(turns[: at + 1], tools, render, text) for at in answers), bare=False)
+    parts = [_answer(turns[: at + 1], tools, render, text) for at in answers]
+    said = [_said(turns[at], text[first:last], first) for at, (first, last) in zip(answers, parts, strict=True)]
+    return Script(text, tuple(parts), False, tuple(said))
 
 
 def _answer(turns: Sequence[Turn], tools: Any, render: Render, text: str) -> tuple[int, int]:
@@ -142,6 +151,17 @@ def _answer(turns: Sequence[Turn], tools: Any, render: Render, text: str) -> tup
             "each answer (`each_answer`)."
         )
     return len(before), len(before) + len(answer.rstrip())
+
+
+def _said(turn: Turn, answer: str, first: int) -> tuple[int, int]:
+    """Where a message's words stand in an answer that begins at `first`, without what a template puts around them."""
+    words = _words(turn).strip()
+    if words not in answer:  # thoughts are left out
+        words = words.split("</think>")[-1].strip()
+    lead = len(answer) - len(answer.lstrip())
+    behind = answer.find(words, max(0, answer.find("</think>")))
+    at = lead if answer.startswith(words, lead) else max(behind, answer.find(words))
+    return first + at, first + at + len(words)
 
 
 def _turns(messages: Any) -> list[Turn]:

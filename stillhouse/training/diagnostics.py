@@ -42,7 +42,7 @@ def describe_step(student: StudentOutput, teacher: TeacherOutput, batch: Batch) 
 
 def _beside_teacher(q: Tensor, teacher: TeacherOutput, index: Tensor) -> dict[str, float]:
     """How the student's log-probs `[n, labels]` compare with what the teacher told of these positions."""
-    if teacher.scores is None:
+    if teacher.scores is None or teacher.aligned is not None:  # scores of other tokens are at other places
         return {}
     known = flat(teacher.scores)[index]
     if isinstance(known, Sampled):

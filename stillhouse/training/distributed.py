@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar, cast
+import pickle
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Literal, TypeVar, cast, final
 
 import torch
 import torch.distributed as dist
@@ -20,17 +23,21 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from torch.distributed.rendezvous import rendezvous
 from torch.optim import Optimizer
 
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.models.layers import blocks
-from stillhouse.settings import threads_shared_among
+from stillhouse.settings import launched, threads_shared_among
 
 __all__ = [
+    "Company",
     "count",
     "gathered",
+    "handed_out",
     "is_main",
     "launch",
+    "leading",
     "load_optimizer",
     "load_state",
     "moving_weights",
@@ -81,6 +88,77 @@ def _begin(target: Callable[..., Any], *arguments: Any) -> Any:
     """Run in a process of its own, which must not take itself for the one it was forked from."""
     AcceleratorState._reset_state(reset_partial_state=True)
     return target(*arguments)
+
+
+@final
+class Company:
+    """The processes that a launcher such as torchrun started, seen by the one that leads, which has rank 0."""
+
+    def __init__(self) -> None:
+        self._store, _, self.size = _meet()
+        self._handed = False
+
+    def share(self, work: Any, do: Callable[[Any], None]) -> None:
+        """Have all others do what they have waited for, once, and do it here; then this process is alone.
+
+        The work is pickled on its way to them.
+        """
+        self._hand_out(work)
+        do(work)
+        _part()
+
+    def dismiss(self) -> None:
+        """Let those go who still wait: there is nothing to do."""
+        if not self._handed:
+            self._hand_out(None)
+
+    def _hand_out(self, work: Any) -> None:
+        self._store.set(_WORK, pickle.dumps(work))
+        self._handed = True
+
+
+@contextmanager
+def leading() -> Generator[Company | None]:
+    """The other processes of this one's launcher, while it decides what is to be done; None alone.
+
+    They wait in `handed_out`, at the latest until this closes.
+    """
+    company = None if launched() is None else Company()
+    try:
+        yield company
+    finally:
+        if company is not None:
+            company.dismiss()
+
+
+def handed_out(do: Callable[[Any], None]) -> bool:
+    """Whether another process leads; then what it hands out has been waited for, and done unless it was nothing.
+
+    Unlike messages of a training run, which are late after minutes, it may come after days of preparation.
+    """
+    place = launched()
+    if place is None or place[0] == 0:
+        return False
+    work = pickle.loads(_meet()[0].get(_WORK))
+    if work is not None:
+        do(work)
+        _part()
+    return True
+
+
+_WORK = "stillhouse/work"
+
+
+def _meet() -> tuple[Any, int, int]:
+    """The store that processes of one launcher share, this one's rank, and how many they are."""
+    return next(rendezvous("env://", timeout=timedelta(days=7)))
+
+
+def _part() -> None:
+    """From here on this process is alone."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def _reason(message: Any) -> str:

@@ -146,11 +146,13 @@ class _Study(nn.Module):
         """The terms times their `shares`, summed; and what the student said, which is for looking at only."""
         task, objective = self._lesson
         said = task.output(self.student, batch, objective.taps.student)
-        if isinstance(objective, WeightedSum):  # terms that share a pass through a head have their factors before it
+        if isinstance(objective, WeightedSum) and len(objective.terms) == len(shares):
+            # terms that share a pass through a head have their factors before it
             weighted = zip(objective.terms, shares, strict=True)
             fair = WeightedSum(tuple((weight * share, term) for (weight, term), share in weighted))
             return fair(said, teacher, batch).total.sum(), detach(said)
-        return objective(said, teacher, batch).total * shares[0], detach(said)
+        totals = objective(said, teacher, batch).total.reshape(-1)  # a term may count several things
+        return (totals * totals.new_tensor(shares)).sum(), detach(said)
 
     def fit(self, batch: Batch, teacher: TeacherOutput) -> None:
         """Make what the objective learns itself to the sizes of a first batch."""

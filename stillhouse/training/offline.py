@@ -13,7 +13,7 @@ from stillhouse.models.outputs import Batch, Layers, TeacherOutput
 from stillhouse.signals.kinds import EVERY_SCORE, Kind
 from stillhouse.tasks.task import Task
 from stillhouse.training.batch import EpochBatches
-from stillhouse.training.source import Share
+from stillhouse.training.source import Share, told_by_data
 
 __all__ = ["Offline"]
 
@@ -40,7 +40,7 @@ class Offline:
 
     @property
     def tells(self) -> frozenset[Kind]:
-        return frozenset({Kind.WORDS}) | (frozenset() if self.logits is None else EVERY_SCORE)
+        return told_by_data(self.task) | (frozenset() if self.logits is None else EVERY_SCORE)
 
     @property
     def steps(self) -> int:

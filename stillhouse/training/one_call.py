@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import torch
@@ -15,18 +16,26 @@ from transformers import PreTrainedModel
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Features, Layers, StudentOutput, TeacherOutput
 from stillhouse.models.scores import Projection, flat
+from stillhouse.objectives.cross_tokenizer import ChunkLikelihood
 from stillhouse.objectives.feature import EmbeddingCosine
 from stillhouse.objectives.objective import Objective
+from stillhouse.objectives.preference import DPO
+from stillhouse.objectives.rationale import StepByStep
 from stillhouse.objectives.response import CrossEntropy, ForwardKL
 from stillhouse.signals.kinds import Kind
+from stillhouse.tasks.chat import ChatTask
 from stillhouse.tasks.image import ImageTask
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.tasks.task import Task
 from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local, ask
+from stillhouse.teachers.other_tokens import OtherTokens, check_across
 from stillhouse.training.diagnostics import describe_step
 from stillhouse.training.loop import Lesson, Schedule, Watch
 from stillhouse.training.loop import train as train_lesson
 from stillhouse.training.offline import Offline
 from stillhouse.training.online import Online
+from stillhouse.training.preferred import check_learns_pairs, judge_pairs
 from stillhouse.training.source import Share, Source
 from stillhouse.training.task_for import Material, task_for
 
@@ -51,7 +60,7 @@ class Trained:
     after: Mapping[str, float]
     """`accuracy` (share of known labels or next tokens), `top1_agreement`, `kl_to_teacher` (nats), `cosine`.
 
-    Those that data and teacher allow.
+    Those that data and teacher allow; of pairs of answers see `judge_pairs`.
     """
     rows: int
     held_out: int
@@ -73,18 +82,30 @@ def train(
     """Train `student` in place on plain data, and return it with a short record.
 
     `data`: (texts, labels), (pictures, labels), or rows: texts, conversations (`messages`), `prompt` and `completion`,
-    `text` and `label`. `teacher`: a model that reads what the student reads, a `Teacher`, or what one said of each row
-    as an array `[rows, labels]` (of encoders, vectors `[rows, width]`); None to learn from labels or texts alone.
+    `text` and `label`, or pairs (`prompt`, `chosen`, `rejected`; their teacher is the reference, by default the student
+    as it begins). `teacher`: a model that reads what the student reads, a `Teacher`, or what one said of each row as an
+    array `[rows, labels]` (of encoders, vectors `[rows, width]`); None to learn from labels or texts alone.
     `objective`: by default forward KL, with labels beside it where they are known; of vectors their cosine; without
-    a teacher cross-entropy. `tokenizer`: by default the one beside the student's weights. `size`: rows a step.
+    a teacher cross-entropy; of pairs DPO; of rows with a `rationale` StepByStep. `tokenizer`: by default the one beside
+    the student's weights; or a pair, the student's and the teacher's, where that is another and not beside its weights.
+    Across tokenizers the objective is by default ChunkLikelihood with the words. `size`: rows a step.
 
     A tenth of the rows is held out to pick the best weights by. An encoder without a head that is to learn labels
     comes back inside a student with a new one. Raises UsageError where student, data and teacher do not fit.
     """
     started = time.monotonic()
     material = task_for(student, data, teacher, tokenizer)
-    _check_apart(material.student, teacher)
     objective = objective or _objective(material, teacher)
+    pairs = isinstance(material.task, PreferenceTask)
+    check_learns_pairs(objective, pairs)
+    if pairs and teacher is None and Kind.LIKELIHOOD in objective.needs:
+        teacher = deepcopy(material.student)  # its reference
+    _check_apart(material.student, teacher)
+    if material.others is not None:
+        reads = Local(cast("nn.Module", teacher), material.others)
+        teacher = OtherTokens(reads, material.others, cast("ChatTask", material.task))
+    if isinstance(teacher, OtherTokens):
+        check_across(objective.needs)
     learnt, held = _parts(material.rows, 0 if schedule is None else schedule.seed)
     size = size or (64 if len(learnt) >= 4_000 else 32 if len(learnt) >= 500 else 16)
     schedule = schedule or _schedule(-(-len(learnt) // size))
@@ -92,7 +113,7 @@ def train(
     look = asked.source(held or learnt, still=True)
     look.begin(material.student, objective.taps.teacher)
     before = _figures(material.student, material.task, look)
-    lesson = Lesson(material.student, material.task, asked.source(learnt), objective, _rates(material.student))
+    lesson = Lesson(material.student, material.task, asked.source(learnt), objective, _rates(material.student, pairs))
     watch = Watch(lambda now: -_loss(now, material.task, look, objective), lambda done, total, note: None)
     position = train_lesson(lesson, schedule, watch)
     after = _figures(material.student, material.task, look)
@@ -119,9 +140,12 @@ class _Asked:
             return Offline(task, rows, self.size, self.seed)
         if isinstance(self.teacher, nn.Module):
             inside = ANSWERS_AND_INSIDE if self.material.scored else _INSIDE
-            return Online(task, Local(self.teacher, task, inside | {Kind.EMBEDDING}), rows, self.size, self.seed)
+            more = {Kind.EMBEDDING, Kind.LIKELIHOOD} if isinstance(task, PreferenceTask) else {Kind.EMBEDDING}
+            return Online(task, Local(self.teacher, task, inside | more), rows, self.size, self.seed)
         if hasattr(self.teacher, "observe"):
             return Online(task, self.teacher, rows, self.size, self.seed)
+        if isinstance(task, PreferenceTask):
+            raise UsageError("Pairs of answers are measured against a model: give one, or none for the student itself.")
         told = torch.as_tensor(np.asarray(self.teacher, dtype=np.float32))
         if told.dim() != 2 or len(told) != self.material.rows:
             raise UsageError(
@@ -161,6 +185,10 @@ def _check_apart(student: nn.Module, teacher: Any) -> None:
 
 
 def _objective(material: Material, teacher: Any) -> Objective:
+    if isinstance(material.task, PreferenceTask):
+        return DPO()
+    if isinstance(material.task, RationaleTask) and teacher is None:
+        return StepByStep()
     if not material.scored:
         if teacher is None:
             raise UsageError("Without labels and without a teacher there is nothing to learn; give one of them.")
@@ -169,6 +197,8 @@ def _objective(material: Material, teacher: Any) -> Objective:
         if not material.labelled:
             raise UsageError("Without labels and without a teacher there is nothing to learn; give one of them.")
         return CrossEntropy()
+    if material.others is not None or isinstance(teacher, OtherTokens):
+        return 0.8 * ChunkLikelihood() + 0.2 * CrossEntropy()
     return 0.8 * ForwardKL(2) + 0.2 * CrossEntropy() if material.labelled else ForwardKL(2)
 
 
@@ -185,14 +215,16 @@ def _schedule(steps: int) -> Schedule:
     return Schedule(epochs=epochs, precision="bf16" if torch.cuda.is_available() else "no")
 
 
-def _rates(student: nn.Module) -> list[tuple[nn.Module, float]] | None:
-    """Learning rates: a student's own, low for a pretrained model, higher for adapters and for plain modules."""
+def _rates(student: nn.Module, pairs: bool) -> list[tuple[nn.Module, float]] | None:
+    """Learning rates: a student's own, low for a pretrained model, higher for adapters, for pairs of answers lower."""
     if hasattr(student, "learning_rates"):
         return None
     weights = list(student.parameters())
     learning = sum(weight.numel() for weight in weights if weight.requires_grad)
     if learning < 0.1 * sum(weight.numel() for weight in weights):
-        return [(student, 5e-4)]
+        return [(student, 5e-5 if pairs else 5e-4)]
+    if pairs:
+        return [(student, 5e-6)]
     return [(student, 2e-4 if isinstance(student, PreTrainedModel) else 1e-3)]
 
 
@@ -222,7 +254,12 @@ def _figures(student: nn.Module, task: Task, look: Source) -> dict[str, float]:
     """The means of figures over a source's batches, each over those that have it."""
     found: dict[str, list[float]] = {}
     for said, told, batch in _answers(student, task, look, Layers()):
-        for name, value in _of_batch(said, told, batch).items():
+        if isinstance(task, PreferenceTask):
+            judged = judge_pairs(said, told, batch)["student"]
+            figures = {name: float(values.mean()) for name, values in judged.items()}
+        else:
+            figures = _of_batch(said, told, batch)
+        for name, value in figures.items():
             found.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
 

@@ -12,7 +12,7 @@ from stillhouse.signals.kinds import Kind
 from stillhouse.tasks.task import Task
 from stillhouse.teachers.teacher import Teacher
 from stillhouse.training.batch import EpochBatches
-from stillhouse.training.source import Share
+from stillhouse.training.source import Share, told_by_data
 
 __all__ = ["Online"]
 
@@ -31,7 +31,7 @@ class Online:
 
     @property
     def tells(self) -> frozenset[Kind]:
-        return self._teacher.tells | {Kind.WORDS}
+        return self._teacher.tells | told_by_data(self._task)
 
     @property
     def steps(self) -> int:

@@ -11,8 +11,10 @@ from torch import nn
 
 from stillhouse.models.outputs import Batch, Layers, TeacherOutput
 from stillhouse.signals.kinds import Kind
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.tasks.task import Task
 
-__all__ = ["Share", "Source"]
+__all__ = ["Share", "Source", "told_by_data"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Share:
         bounds = [len(rows) * piece // pieces for piece in range(pieces + 1)]
         every = [list(rows[start:end]) for start, end in pairwise(bounds)]
         return [piece for piece in every[self.rank * self.parts : (self.rank + 1) * self.parts] if piece]
+
+
+def told_by_data(task: Task) -> frozenset[Kind]:
+    """What a task's samples say without any teacher: words, and where they are pairs which of two answers is better."""
+    return frozenset({Kind.WORDS, Kind.PREFERENCE} if isinstance(task, PreferenceTask) else {Kind.WORDS})
 
 
 class Source(Protocol):

@@ -16,10 +16,14 @@ from stillhouse.models.layers import fan_out, linear_layers
 from stillhouse.models.tokenizers import read_ids
 from stillhouse.students.encoder import EncoderStudent
 from stillhouse.students.student import Student
-from stillhouse.tasks.chat import read_chat
+from stillhouse.tasks.chat import ChatTask, read_chat
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.embedding import read_texts
+from stillhouse.tasks.explained import is_explained
 from stillhouse.tasks.image import look_of, read_images
+from stillhouse.tasks.pairs import is_pair
+from stillhouse.tasks.preference import read_preferences
+from stillhouse.tasks.rationale import read_rationales
 from stillhouse.tasks.task import Task
 
 __all__ = ["Material", "task_for"]
@@ -40,16 +44,20 @@ class Material:
     """Whether words are known: labels, or texts to go on with."""
     scored: bool
     """Whether the student answers with scores; if not, with a vector for each text."""
+    others: ChatTask | None = None
+    """The rows as the teacher reads them, where its tokenizer is another than the student's."""
 
 
 def task_for(student: nn.Module, data: Any, teacher: Any = None, tokenizer: Any = None) -> Material:
     """The task that a student and its data make; `teacher` (a model, or its answers as an array) says the labels.
 
-    `data` is (texts, labels), (pictures, labels), or rows: texts, pictures, mappings with `text` and `label`, or what
-    `read_chat` takes. A language model learns to go on with texts; an encoder without a head learns labels with a new
-    one if there are any, and vectors if not. Raises UsageError where the two do not fit.
+    `data` is (texts, labels), (pictures, labels), or rows: texts, pictures, mappings with `text` and `label`, what
+    `read_chat` takes (and `rationale`), or pairs of answers. A language model learns to go on with texts, or to tell
+    answers apart; an encoder without a head learns labels with a new one if there are any, and vectors if not. Raises
+    UsageError where the two do not fit. `tokenizer` is the student's, or a pair of the student's and the teacher's.
     """
     inputs, labels = _apart(data)
+    tokenizer, its = cast("tuple[Any, Any]", tokenizer) if isinstance(tokenizer, tuple) else (tokenizer, None)
     if not len(inputs):
         raise UsageError("There is nothing to learn from: the data hold no rows.")
     if labels is not None and len(labels) != len(inputs):
@@ -58,14 +66,35 @@ def task_for(student: nn.Module, data: Any, teacher: Any = None, tokenizer: Any 
         return _images(student, inputs, labels, teacher)
     writes = _can(student, "can_generate")
     if writes and labels is None:
-        made = read_chat(inputs, _tokenizer(student, tokenizer), tokens=_limit(student))
-        return Material(made, student, len(made.ids), labelled=True, scored=True)
+        reads = _tokenizer(student, tokenizer)
+        its = _other_tokenizer(student, reads, teacher, its)
+        made = _writing(inputs, reads, _limit(student), its is not None)
+        others = None if its is None else read_chat(inputs, its, tokens=_limit(teacher), placed=True)
+        return Material(made, student, len(inputs), labelled=True, scored=True, others=others)
     if writes:
         raise UsageError(
             f"{type(student).__name__} writes text, and the data have labels. Load it by "
             "AutoModelForSequenceClassification, or give the labels as completions: rows of `prompt` and `completion`."
         )
     return _texts(student, inputs, labels, teacher, tokenizer)
+
+
+def _writing(rows: Sequence[Any], tokenizer: Any, tokens: int, placed: bool) -> Task:
+    """The task of a language model: pairs of answers, answers with reasons, or what it is to go on with.
+
+    It is `placed` for a teacher with another tokenizer, which the first two cannot have.
+    """
+    explained = any(is_explained(row) for row in rows)
+    if placed and (explained or is_pair(rows[0])):
+        raise UsageError(
+            "Teacher and student have different tokenizers. Pairs of answers and answers with reasons are learnt from "
+            "a teacher of the same one, or from none."
+        )
+    if is_pair(rows[0]):
+        return read_preferences(rows, tokenizer, tokens)
+    if explained:
+        return read_rationales(rows, tokenizer, tokens)
+    return read_chat(rows, tokenizer, tokens=tokens, placed=placed)
 
 
 def _apart(data: Any) -> tuple[Any, Any]:
@@ -122,6 +151,22 @@ def _texts(student: nn.Module, texts: Any, labels: Any, teacher: Any, tokenizer:
     ids, padding = read_ids(texts, reads, _limit(student))
     made = Classification(ids, answers[:, None].astype(np.int64), (classes,), padding)
     return Material(made, student, len(ids), labelled=labels is not None, scored=True)
+
+
+def _other_tokenizer(student: nn.Module, mine: Any, teacher: Any, given: Any) -> Any:
+    """The tokenizer of a teacher that writes, given or beside its weights; None where it numbers tokens alike."""
+    if not isinstance(teacher, nn.Module) or not _can(teacher, "can_generate"):
+        return None
+    if given is None:
+        names = [getattr(getattr(model, "config", None), "_name_or_path", "") for model in (student, teacher)]
+        if not names[1] or names[0] == names[1]:
+            return None
+        try:
+            given = _tokenizer(teacher, None)
+        except UsageError:  # it is taken to read what the student reads
+            return None
+    few, many = sorted((mine.get_vocab(), given.get_vocab()), key=len)
+    return None if few.items() <= many.items() else given
 
 
 def _tokenizer(student: nn.Module, given: Any) -> Any:

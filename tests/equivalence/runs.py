@@ -9,9 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stillhouse.objectives.preference import DPO
+from stillhouse.objectives.rationale import StepByStep
 from stillhouse.objectives.response import CrossEntropy, ForwardKL, JensenShannon
+from stillhouse.signals.kinds import Kind
 from stillhouse.tasks.classification import to_positions
-from stillhouse.teachers.local import Local
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.tasks.rationale import RationaleTask
+from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local
 from stillhouse.training.loop import Schedule, train
 from stillhouse.training.offline import Offline
 from stillhouse.training.on_policy import Mix, OnPolicy
@@ -81,6 +86,22 @@ def on_policy() -> Made:
     return Made(writers.writer(), task, source, 0.8 * JensenShannon(0.9) + 0.2 * CrossEntropy(), writers.score)
 
 
+def preferences() -> Made:
+    """Pairs, measured against a reference and held near it."""
+    task = PreferenceTask(writers.task(2 * writers.ROWS))
+    tells = ANSWERS_AND_INSIDE | {Kind.LIKELIHOOD}
+    source = Online(task, Local(writers.writer(3), task, tells), range(task.pairs), 6, 0)
+    return Made(writers.writer(), task, source, 0.9 * DPO() + 0.1 * ForwardKL(), writers.score)
+
+
+def rationales() -> Made:
+    """Answers and reasons, each averaged over its own tokens, beside another term."""
+    texts = writers.task(30)
+    task = RationaleTask(texts, [0, *range(1, 30, 2), 30])
+    source = Online(task, Local(writers.writer(3), task), range(task.samples), 6, 0)
+    return Made(writers.writer(), task, source, 0.7 * StepByStep(0.3) + 0.3 * ForwardKL(), writers.score)
+
+
 def mutual() -> Made:
     made = sources.mutual()
     silent(made.student)
@@ -106,6 +127,8 @@ RUNS: dict[str, Callable[[], Made]] = {
     "online": online,
     "language": language,
     "on policy": on_policy,
+    "preferences": preferences,
+    "rationales": rationales,
     "mutual": mutual,
     "few rows": few_rows,
     "mostly silent": mostly_silent,

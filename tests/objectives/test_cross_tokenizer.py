@@ -10,7 +10,12 @@ import torch
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Aligned, Batch, StudentOutput, TeacherOutput
 from stillhouse.models.scores import Projection
-from stillhouse.objectives.cross_tokenizer import ChunkLikelihood, SharedVocabularyKL, UniversalLogit
+from stillhouse.objectives.cross_tokenizer import (
+    ChunkLikelihood,
+    SharedVocabularyKL,
+    UniversalLogit,
+    likelihoods_of_chunks,
+)
 from stillhouse.objectives.response import ForwardKL
 
 # The student reads BOS a b c d (5 positions, the last asks for nothing), the teacher a bc d with a BOS of its own:
@@ -106,6 +111,15 @@ def test_chunk_likelihoods_are_products_of_their_tokens():
     wanted = sum(p.exp() * (p - q) + (1 - p.exp()) * torch.log((1 - p.exp()) / (1 - q.exp())) for q, p in pairs)
     found = ChunkLikelihood(temperature=1)(student, teacher, batch()).total
     assert found.item() == pytest.approx(wanted.item(), abs=1e-8)
+
+
+def test_both_say_how_likely_each_chunk_is():
+    student, teacher = said()
+    mine, its = student.scores.log_softmax(-1)[0], teacher.scores.log_softmax(-1)[0]
+    found = likelihoods_of_chunks(student, teacher, batch())
+    wanted = [[mine[0, 0], mine[1, 1] + mine[2, 2], mine[3, 3]], [its[0, 5], its[1, 7], its[2, 6]]]
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one, torch.stack(other))
 
 
 def test_one_tokenizer_makes_it_the_plain_kl():

@@ -49,6 +49,21 @@ def test_a_misspelt_objective_or_setting_is_refused_with_the_nearest(term, messa
         make_objective(recipe, "my")
 
 
+def test_preferences_are_learnt_from_pairs_alone(tmp_path):
+    recipe, _ = opened("response", tmp_path, 'objective=[{name="simpo"}]')
+    with pytest.raises(UsageError, match=r'my: SimPO learns which of two answers.*task = "preference"'):
+        make_objective(recipe, "my")
+    recipe, _ = opened("preference", tmp_path, 'objective=[{name="dpo"}, {name="cross_entropy"}]')
+    with pytest.raises(UsageError, match=r"my: CrossEntropy learns every answer .* the rejected ones too"):
+        make_objective(recipe, "my")
+
+
+def test_step_by_step_needs_rationales(tmp_path):
+    recipe, _ = opened("online", tmp_path, 'objective=[{name="step_by_step"}]')
+    with pytest.raises(UsageError, match=r'objective\[0\]: step_by_step learns rows with a .*task = "rationale"'):
+        make_objective(recipe, "my")
+
+
 def test_objectives_are_weighted_as_the_recipe_says(tmp_path):
     recipe, _ = opened("feature", tmp_path)
     terms = make_objective(recipe, "my").terms
@@ -102,8 +117,12 @@ def test_models_must_read_alike_and_far_enough(tmp_path):
     teacher = open_teachers(recipe)[0]
     other = open_model(TaskName.CHAT, str(write_model(tmp_path / "other", "chat")))
     other.reader.add_tokens(["new"])
-    with pytest.raises(UsageError, match="have different tokenizers"):
-        make_task(recipe, rows, [teacher, other])
+    task = make_task(recipe, rows, [teacher, other])
+    with pytest.raises(UsageError, match=r"different tokenizers.*chunk_likelihood.*universal_logit"):
+        make_teacher(recipe, task, [other], rows)
+    pairs, _ = opened("preference", tmp_path)
+    with pytest.raises(UsageError, match=r"have different tokenizers.*For the task preference"):
+        make_task(pairs, rows, [teacher, other])
     long, _ = opened("online", tmp_path, "data.tokens=64")
     with pytest.raises(UsageError, match="data: tokens = 64 is more than the 40 positions of"):
         make_task(long, rows, [teacher])
@@ -129,6 +148,24 @@ def test_several_teachers_are_one(tmp_path):
     mixed = 2 / 3 * both[0].softmax(-1) + 1 / 3 * both[1].softmax(-1)
     torch.testing.assert_close(told.scores.softmax(-1), mixed)
     assert make_teacher(recipe, task, []) is None
+
+
+def test_a_teacher_with_another_tokenizer_reads_the_rows_in_its_own(tmp_path):
+    recipe, rows = opened("cross_tokenizer", tmp_path)
+    student, teachers = make_student(recipe, rows), open_teachers(recipe)
+    task = make_task(recipe, rows, [student, *teachers])
+    told = make_teacher(recipe, task, teachers).observe(task.batch([0, 1]), task_layers())
+    assert told.scores.weight.shape[0] == len(teachers[0].reader)
+    assert told.aligned.chunks > 2
+    mixed = make_teacher(recipe, task, teachers * 2, rows).observe(task.batch([0, 1]), task_layers())
+    where = told.aligned.labels >= 0
+    torch.testing.assert_close(mixed.scores.logits()[where], told.scores.logits().log_softmax(-1)[where])
+    own = open_model(TaskName.CHAT, str(write_model(tmp_path / "own", "chat")))
+    with pytest.raises(UsageError, match="teachers have different tokenizers"):
+        make_teacher(recipe, task, [*teachers, own], rows)
+    kept, _ = opened("cross_tokenizer", tmp_path, "source.kind=on_policy")
+    with pytest.raises(UsageError, match="here it is on_policy"):
+        make_teacher(kept, task, teachers, rows)
 
 
 def task_layers():

@@ -34,5 +34,5 @@ def test_they_show_every_task_and_every_source(tmp_path):
 def test_an_unknown_name_is_refused_with_the_nearest():
     with pytest.raises(UsageError, match=r"There is no recipe 'respones'\. Did you mean 'response'\?"):
         recipe_text("respones")
-    with pytest.raises(UsageError, match="There are embeddings, ensemble"):
+    with pytest.raises(UsageError, match=r"There are .*cross_tokenizer, embeddings, ensemble"):
         recipe_text("zzz")

@@ -11,6 +11,7 @@ from torch import nn
 from stillhouse.models.outputs import Layers, TeacherOutput
 from stillhouse.models.scores import TopK
 from stillhouse.objectives import CrossEntropy, ForwardKL
+from stillhouse.objectives.cross_tokenizer import likelihoods_of_chunks
 from stillhouse.recipes.build import make_task, make_teacher, open_model, open_teachers
 from stillhouse.recipes.figures import loss_of, measure
 from stillhouse.recipes.read_rows import read_rows
@@ -114,3 +115,21 @@ def test_encoders_are_compared_by_their_vectors(tmp_path):
     look = Online(task, make_teacher(recipe, task, teachers), range(12), 4, 0)
     found = measure(teachers[0].model, task, look)
     assert found["student"] == pytest.approx({"cosine": 1, "neighbours": 1, "spearman": 1}, abs=1e-5)
+
+
+def test_beside_other_tokens_chunks_are_compared(tmp_path):
+    path, changes = prepare("cross_tokenizer", tmp_path)
+    recipe = read_train_recipe(path, changes)
+    rows = read_rows(recipe.data, recipe.task, 0)
+    student, teachers = open_model(recipe.task, recipe.student.model), open_teachers(recipe)
+    task = make_task(recipe, rows, [student, *teachers])
+    teacher = make_teacher(recipe, task, teachers, rows)
+    found = measure(student.model, task, Online(task, teacher, list(range(10)), 4, 0))
+    assert set(found["student"]) == {"loss", "accuracy", "perplexity", "chunk_loss"}
+    assert set(found["teacher"]) == {"chunk_loss"}
+    batch = task.batch(range(10))
+    told = teacher.observe(batch, Layers())
+    said = task.output(student.model, batch, Layers())
+    mine, its = (-float(side.detach().mean()) for side in likelihoods_of_chunks(said, told, batch))
+    assert found["student"]["chunk_loss"] == pytest.approx(mine, rel=1e-4)
+    assert found["teacher"]["chunk_loss"] == pytest.approx(its, rel=1e-4)

@@ -91,6 +91,9 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
     recipe = small(tmp_path, "embeddings")
     with pytest.raises(UsageError, match="encoders of sentences give vectors"):
         label(recipe, tmp_path / "home", silent)
+    recipe = small(tmp_path, "preference", f"teacher.model={tmp_path / 'student'}")
+    with pytest.raises(UsageError, match="The task preference keeps no signals"):
+        label(recipe, tmp_path / "home", silent)
     recipe = small(tmp_path, "self_ema")
     with pytest.raises(UsageError, match="names no teacher"):
         label_rows(recipe, rows_of(recipe), tmp_path / "home", silent)

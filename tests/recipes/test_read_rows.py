@@ -72,6 +72,8 @@ def test_pictures(tmp_path):
         (b'{"text": "a"}\n[1]\n', TaskName.EMBEDDING, r"line 2: a row is an object"),
         (b'{"txt": "a"}\n', TaskName.EMBEDDING, r"line 1: .*needs a `text`; its keys are txt"),
         (b'{"text": "a", "label": 0.5}\n', TaskName.CLASSIFICATION, r"line 1: a `label` is a name or a number"),
+        (b'{"chosen": "a", "rejected": "b"}\n', TaskName.PREFERENCE, r"line 1: The pair has no `prompt`"),
+        (b'{"text": "a", "rationale": "b"}\n', TaskName.RATIONALE, r"line 1: A row of rationales needs `prompt`"),
         (b"", TaskName.CHAT, r"a\.jsonl hold no rows"),
         (b'{"text": "a"}\n', TaskName.CHAT, r"has 1 rows; 2 or more"),
         (b"xx", TaskName.IMAGE, r"is no \.npz file"),

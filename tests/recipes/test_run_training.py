@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -10,10 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from stillhouse.artifacts import hash_file
 from stillhouse.errors import UsageError
-from stillhouse.recipes.run_training import RunOptions, filled, plan_training, run_training
+from stillhouse.recipes.run_training import RunOptions, assist_training, filled, plan_training, run_training
 from stillhouse.recipes.training import read_train_recipe
+from stillhouse.training.distributed import launch
 from stillhouse.training.events import StageDone, silent
-from tests.recipes.tiny_recipes import prepare
+from tests.recipes.tiny_recipes import flags, prepare
 
 
 def small(folder, name="offline", *changes):
@@ -96,8 +99,9 @@ def test_a_plan_opens_no_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(tmp_path):
-    changes = ("training.precision=no", "student.layers=2")
+@pytest.mark.parametrize("memory", ["[]", '["shard", "recompute"]'])
+def test_two_processes_train_what_one_does(tmp_path, memory):
+    changes = ("training.precision=no", "student.layers=2", f"training.save_memory={memory}")
     alone = small(tmp_path, "online", *changes)
     run_training(alone, "my.toml", RunOptions(tmp_path / "home"), silent)
     both = small(tmp_path, "online", *changes, f"out={tmp_path / 'both'}", "training.processes=2")
@@ -106,3 +110,37 @@ def test_two_processes_train_what_one_does(tmp_path):
     for name, weight in mine.items():
         torch.testing.assert_close(its[name], weight, atol=1e-4, rtol=1e-3)
     assert len((both.out / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def lead_or_help(recipe, home):
+    if assist_training():
+        return "let go"
+    try:
+        return str(run_training(recipe, "my.toml", RunOptions(home), silent))
+    except UsageError as error:
+        return str(error)
+
+
+def test_a_launcher_and_a_recipe_must_want_as_many_processes(tmp_path):
+    recipe = small(tmp_path, "online", "training.processes=3")
+    told = launch(2, lead_or_help, (recipe, tmp_path / "home"), start="fork")
+    assert "2 processes were started, and the recipe wants 3" in told[0]
+    assert told[1] == "let go"
+
+
+@pytest.mark.slow
+def test_processes_that_torchrun_starts_train_what_those_started_here_do(tmp_path):
+    changes = ("training.precision=no", "student.layers=2", "training.processes=2")
+    here = small(tmp_path, "online", *changes)
+    run_training(here, "my.toml", RunOptions(tmp_path / "home"), silent)
+    path, given = prepare("online", tmp_path)
+    words = [*flags([*given, *changes[:2], f"out={tmp_path / 'there'}"]), "--home", str(tmp_path / "other"), "--json"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "stillhouse", "run"]
+    for again in (False, True):  # then everything has been done, and nobody is left waiting
+        done = subprocess.run([*command, str(path), *words], capture_output=True, text=True, timeout=200, check=False)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["recipe"]["training"]["processes"] == 2, "one object, from the one that leads"
+        assert ("done before" in done.stderr) == again
+    mine, its = (AutoModelForCausalLM.from_pretrained(out).state_dict() for out in (here.out, tmp_path / "there"))
+    for name, weight in mine.items():
+        torch.testing.assert_close(its[name], weight, atol=1e-4, rtol=1e-3)

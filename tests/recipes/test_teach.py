@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.recipes.build import open_model
+from stillhouse.recipes.label import label
 from stillhouse.recipes.teach import Work, look_at, teach
 from stillhouse.recipes.training import TaskName, read_train_recipe
 from stillhouse.training.events import Progress
 from tests.recipes.runs import ROOT
-from tests.recipes.tiny_recipes import prepare, write_model
+from tests.recipes.tiny_recipes import prepare, write_model, write_other
 
 KILLED = """
 import os, signal, sys
@@ -43,7 +44,7 @@ def work(folder, name, place, *changes):
     return Work(recipe, folder / place, (student,), folder / "home"), [path, folder / place, student, *changes]
 
 
-@pytest.mark.parametrize("name", ["on_policy", "self_born_again"])
+@pytest.mark.parametrize("name", ["on_policy", "self_born_again", "preference"])
 def test_killed_and_gone_on_with_the_weights_are_the_same(name, tmp_path):
     changes = ["training.epochs=2", "student.fresh=false"]
     killed, words = work(tmp_path, name, "killed", *changes)
@@ -92,7 +93,7 @@ def test_a_student_gets_closer_to_its_teacher(tmp_path):
     teach(one)
     told = json.loads((one.folder / "training.json").read_text())
     assert told["after"]["student"]["kl_to_teacher"] < 0.8 * told["before"]["student"]["kl_to_teacher"]
-    again = look_at(one.recipe, one.folder, one.home)
+    again = look_at(one.recipe, one.folder, one.home, one.students[0])
     assert again["student"]["kl_to_teacher"] == pytest.approx(told["after"]["student"]["kl_to_teacher"], rel=1e-4)
 
 
@@ -126,3 +127,52 @@ def test_students_that_teach_themselves_need_answers(tmp_path):
     one.recipe.data.train.write_text('{"text": "refund"}\n{"text": "parcel"}\n')
     with pytest.raises(UsageError, match="have no labels, and a student that teaches itself"):
         teach(one)
+
+
+def test_preferences_are_measured_against_the_student_as_it_began(tmp_path):
+    changes = ("training.epochs=6", "training.rate=0.01", "data.packed=true")
+    one, _ = work(tmp_path, "preference", "made", *changes)
+    teach(one)
+    told = json.loads((one.folder / "training.json").read_text())
+    assert told["before"]["student"]["reward_accuracy"] == 0.5
+    assert told["after"]["student"]["reward_margin"] > 0
+    figures = {"pair_accuracy", "pair_accuracy_per_token", "chosen_loss"}
+    assert set(told["after"]["student"]) == figures | {"reward_accuracy", "reward_margin"}
+    assert set(told["after"]["teacher"]) == figures
+    again = look_at(one.recipe, one.folder, one.home, one.students[0])
+    assert again["student"] == pytest.approx(told["after"]["student"], abs=1e-3)
+    alone, _ = work(tmp_path, "preference", "alone", "source.kind=offline", 'objective=[{name="simpo"}]')
+    teach(alone)
+    assert set(json.loads((alone.folder / "training.json").read_text())["after"]["student"]) == figures
+
+
+def test_answers_and_reasons_have_figures_of_their_own(tmp_path):
+    teacher = write_model(tmp_path / "teacher", "rationale", 3)
+    more = (f"teacher.model={teacher}", "source.kind=online", "data.packed=true", "training.rate=0.01")
+    more = (*more, f"data.selection={tmp_path / 'train.jsonl'}")
+    one, _ = work(tmp_path, "rationale", "made", "training.epochs=4", *more)
+    teach(one)
+    told = json.loads((one.folder / "training.json").read_text())
+    before, after = (told[when]["student"] for when in ("before", "after"))
+    assert {"loss", "accuracy", "perplexity", "rationale_loss", "rationale_accuracy"} <= set(after)
+    assert {"loss", "rationale_loss"} <= set(told["after"]["teacher"])
+    assert all(after[name] < before[name] for name in ("loss", "rationale_loss"))
+
+
+def test_a_student_gets_closer_to_a_teacher_with_another_tokenizer(tmp_path):
+    more = ("training.epochs=6", "training.rate=0.01", "source.batch=4", "teacher.precision=float32")
+    one, _ = work(tmp_path, "cross_tokenizer", "made", *more)
+    teach(one)
+    told = json.loads((one.folder / "training.json").read_text())
+    assert told["after"]["student"]["chunk_loss"] < told["before"]["student"]["chunk_loss"]
+    assert told["after"]["teacher"]["chunk_loss"] == pytest.approx(told["before"]["teacher"]["chunk_loss"], rel=1e-4)
+    again = look_at(one.recipe, one.folder, one.home, one.students[0])
+    assert again["student"] == pytest.approx(told["after"]["student"], rel=1e-3)
+
+
+def test_signals_of_other_tokens_are_refused(tmp_path):
+    one, _ = work(tmp_path, "offline", "made")
+    label(one.recipe, one.home, lambda event: None)
+    other = write_other(tmp_path / "other")
+    with pytest.raises(UsageError, match=r"another tokenizer than .*other's.*cross_tokenizer"):
+        teach(Work(one.recipe, one.folder, (str(other),), one.home))

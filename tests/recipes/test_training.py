@@ -90,3 +90,45 @@ def test_a_student_or_a_teacher_must_be_named(tmp_path):
         read_train_recipe(written(tmp_path, text))
     with pytest.raises(UsageError, match="names no student"):
         read_train_recipe(written(tmp_path, text), ["source.kind=offline"])
+
+
+PAIRS = ["task=preference", "student.model=student", 'objective=[{name="dpo"}]']
+
+
+def test_preferences_need_no_teacher_but_only_one_reference(tmp_path):
+    without = RECIPE.replace('[teacher]\nmodel = "teacher"\n', "")
+    assert read_train_recipe(written(tmp_path, without), PAIRS).teacher.names == ()
+    assert read_train_recipe(written(tmp_path), PAIRS).teacher.names == ("teacher",)
+    for changes, message in (
+        (["source.kind=offline"], "not from offline signals"),
+        (["source.kind=ema"], r"not from ema\."),
+        (['teacher={models=["a", "b"]}'], "one reference: set teacher.model, or name no teacher"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_train_recipe(written(tmp_path), [*PAIRS, *changes])
+
+
+def test_two_prefixes_tell_two_questions_apart(tmp_path):
+    changes = ["task=rationale", 'data.prefixes=["answer: ", "why: "]']
+    assert read_train_recipe(written(tmp_path), changes).data.prefixes == ("answer: ", "why: ")
+    for prefixes in ('["a", "a"]', '["a"]', '["a", "b", "c"]'):
+        with pytest.raises(UsageError, match="Two prefixes tell two questions apart"):
+            read_train_recipe(written(tmp_path), [f"data.prefixes={prefixes}"])
+
+
+API = 'teacher.api={url="http://localhost:8000/v1", model="large"}'
+
+
+def test_a_teacher_behind_an_api_gives_words(tmp_path):
+    without = RECIPE.replace('[teacher]\nmodel = "teacher"\n', "")
+    alone = [API, "student.model=student"]
+    recipe = read_train_recipe(written(tmp_path, without), [*alone, "source.kind=offline"])
+    assert (recipe.teacher.api.model, recipe.teacher.names) == ("large", ())
+    assert read_train_recipe(written(tmp_path), [API]).teacher.names == ("teacher",), "another teacher beside it"
+    for changes, message in (
+        (alone, r"gives words, for an offline source; online needs teacher\.model"),
+        ([*alone, "task=image"], "speaks of chat, classification and rationales, not image"),
+        ([*alone, "teacher.api.modle=a"], "teacher: api sets 'modle'.*Did you mean 'model'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read_train_recipe(written(tmp_path, without), changes)

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 
 from stillhouse.recipes.catalogue import recipe_text
 from tests.models import kinds, tiny
+from tests.teachers import tongues
 
 ROWS = 18
 TEMPLATE = (
@@ -24,6 +25,10 @@ def texts(rows: int = ROWS, seed: int = 0) -> list[str]:
     """Texts of words that the tiny tokenizer knows."""
     draw = random.Random(seed)
     return [" ".join(draw.choices(tiny.WORDS, k=draw.randint(4, 9))) for _ in range(rows)]
+
+
+def _asked() -> list[dict]:
+    return [{"prompt": "where is", "completion": text} for text in texts()]
 
 
 def write_data(folder: Path, task: str) -> Path:
@@ -39,9 +44,23 @@ def write_data(folder: Path, task: str) -> Path:
             {"messages": [{"role": "user", "content": "where is"}, {"role": "assistant", "content": text}]}
             for text in texts()
         ]
+    if task == "rationale":
+        rows = [
+            {**row, "rationale": text} if at % 5 else row
+            for at, (row, text) in enumerate(zip(_asked(), texts(seed=2), strict=True))
+        ]
+    if task == "preference":
+        rows = [
+            {"prompt": "where is", "chosen": text, "rejected": other}
+            for text, other in zip(texts(), texts(seed=1), strict=True)
+        ]
     file = folder / "train.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return file
+
+
+WRITING = ("chat", "preference", "rationale")
+"""Tasks of language models."""
 
 
 def write_model(folder: Path, task: str, seed: int = 0) -> Path:
@@ -55,14 +74,21 @@ def write_model(folder: Path, task: str, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         model = BertForSequenceClassification(BertConfig(**tiny.SIZES, num_labels=3)).eval()
     else:
-        model = kinds.make("qwen2" if task == "chat" else "bert", seed)
+        model = kinds.make("qwen2" if task in WRITING else "bert", seed)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=tiny.wordpiece(), pad_token="[PAD]", unk_token="[UNK]", eos_token="[SEP]"
     )
-    if task == "chat":
+    if task in WRITING:
         tokenizer.chat_template = TEMPLATE
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_other(folder: Path) -> Path:
+    """A tiny language model of another family, which reads bytes where the others read words."""
+    tongues.writer(tongues.chatml(), 32, 2, 0).save_pretrained(folder)
+    tongues.chatml().save_pretrained(folder)
     return folder
 
 
@@ -89,10 +115,12 @@ def prepare(name: str, folder: Path) -> tuple[Path, list[str]]:
     changes = [f"out={folder / 'out'}", f"data.train={data}", "source.batch=8", "training.epochs=1"]
     if task != "image":
         changes.append("data.tokens=32")
-    if "[teacher]" in text:
+    if "\n[teacher]" in text:
         teachers = [write_model(folder / f"teacher-{at}", task, at) for at in range(2 if "models = [" in text else 1)]
         listed = ", ".join(f'"{teacher}"' for teacher in teachers)
         changes.append(f"teacher.models=[{listed}]" if len(teachers) > 1 else f"teacher.model={teachers[0]}")
+    if name == "cross_tokenizer":
+        changes.append(f"teacher.model={write_other(folder / 'other')}")
     if "\nmodel = " in text.split("[student]", 1)[1].split("[source]")[0]:
         changes.append(f"student.model={write_model(folder / 'student', task, 7)}")
     if "\nlayers = " in text:

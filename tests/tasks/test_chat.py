@@ -107,6 +107,31 @@ def test_a_tokenizer_without_offsets_is_refused():
         read_chat([CHAT], object())
 
 
+def test_where_tokens_lie_is_kept_if_that_is_wanted():
+    rows = [CHAT, CALLS, {"prompt": "Where is ", "completion": "my parcel?"}, "the lazy dog 你好 👍🏽"]
+    assert read_chat(rows, TALKER).reading is None
+    task = read_chat(rows, TALKER, placed=True)
+    pieces = task.reading.vocabulary.pieces
+    for ids, counted, placed in zip(task.ids, task.counted, task.reading.rows, strict=True):
+        for passage in placed.passages:
+            low, high = passage.start, passage.start + len(passage.text)
+            inside = (placed.starts >= low) & (placed.ends <= high) & (placed.starts >= 0)
+            assert b"".join(pieces[token] for token in ids[inside]) == passage.text
+            assert counted[inside].all()
+            assert passage.text.startswith(passage.said)
+            assert ids[passage.closing] == TALKER.eos_token_id
+    texts = [[passage.text.decode() for passage in placed.passages] for placed in task.reading.rows]
+    calls = '<call>weather {"town": "Ulm"}</call>'
+    assert texts[:3] == [["It is on its way.", "You are welcome."], [calls, "Yes, it is."], ["my parcel?"]]
+
+
+def test_of_a_row_that_lost_its_beginning_the_rest_is_placed():
+    whole, short = (read_chat([CHAT], TALKER, tokens=tokens, placed=True).reading.rows[0] for tokens in (512, 12))
+    assert short.starts.tolist() == whole.starts[-12:].tolist()
+    assert [passage.closing for passage in short.passages][-1] == 11
+    assert short.passages[0].text == whole.passages[0].text
+
+
 def chat_of(lengths: list[int], packed: bool = False, seed: int = 0) -> ChatTask:
     random = np.random.default_rng(seed)
     ids = [random.integers(4, TOKENS, length) for length in lengths]

@@ -109,3 +109,16 @@ def test_arguments_that_are_no_json_are_refused():
     call = {"type": "function", "function": {"name": "weather", "arguments": "{town"}}
     with pytest.raises(UsageError, match="weather"):
         counted({"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "tool_calls": [call]}]})
+
+
+def said(row, template: str = "plain") -> list[str]:
+    script = write(row, render_with(talker(template)), Counts.ANSWERS)
+    return [script.text[first:last] for first, last in script.said]
+
+
+def test_what_was_said_is_told_from_what_the_template_puts_around_it():
+    assert said(CHAT) == ["It is on its way.", "You are welcome."]
+    assert said({"prompt": "Where? ", "completion": " Here."}) == [" Here."]
+    assert said(CALLS) == ["", "Yes, it is."]
+    thought = {"messages": THOUGHTS["messages"][:2]}
+    assert said(thought) == ["<think>hm</think>Two."]

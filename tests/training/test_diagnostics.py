@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from stillhouse.models.outputs import Batch, StudentOutput, TeacherOutput
+from stillhouse.models.outputs import Aligned, Batch, StudentOutput, TeacherOutput
 from stillhouse.models.scores import Mixture, Projection, Sampled, TopK
 from stillhouse.training.diagnostics import describe_step
 
@@ -97,3 +97,10 @@ def test_nothing_that_counts_leaves_memory():
     nothing = describe_step(StudentOutput(logs(Q)), TeacherOutput(), batch([[-1]]))
     features = describe_step(StudentOutput(), TeacherOutput(), batch([[0]]))
     assert nothing.keys() == features.keys() == {"memory_mb"}
+
+
+def test_scores_of_other_tokens_are_not_compared():
+    labels = torch.tensor([[0]])
+    teacher = TeacherOutput(logs([*P, 0.1]), aligned=Aligned(labels, labels, labels, 1))
+    found = describe_step(StudentOutput(logs(Q)), teacher, batch([[0]]))
+    assert set(found) == {"memory_mb", "student_entropy"}

@@ -13,8 +13,10 @@ from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.training.distributed import (
     count,
     gathered,
+    handed_out,
     is_main,
     launch,
+    leading,
     load_optimizer,
     load_state,
     moving_weights,
@@ -68,6 +70,34 @@ def test_there_is_one_process_at_least():
 
 def test_alone_a_process_is_the_main_one():
     assert (count(), number(), is_main(), gathered([3, 4])) == (1, 0, True, [3, 4])
+
+
+def work_together(work: str | None) -> tuple:
+    """One process leads and hands out work or none; the other does what it is given."""
+    done = []
+
+    def do(given: str) -> None:
+        torch.distributed.init_process_group("gloo")
+        done.append((given, gathered([number()])))
+
+    if handed_out(do):
+        return "helped", done, count()
+    with leading() as company:
+        if work is not None:
+            company.share(work, do)
+        return f"led {company.size}", done, count()
+
+
+@pytest.mark.parametrize("work", ["a recipe", None])
+def test_a_process_leads_those_of_its_launcher_and_lets_them_go(work):
+    done = [] if work is None else [(work, [0, 1])]
+    assert launch(2, work_together, (work,), start="fork") == {0: ("led 2", done, 1), 1: ("helped", done, 1)}
+
+
+def test_without_a_launcher_nobody_is_led():
+    assert not handed_out(fail)
+    with leading() as company:
+        assert company is None
 
 
 def half_frozen() -> nn.Module:

@@ -11,9 +11,12 @@ import torch
 
 from stillhouse.errors import UsageError
 from stillhouse.export.onnx import export_onnx
+from stillhouse.models.outputs import Layers
 from stillhouse.objectives.feature import HiddenStates
+from stillhouse.objectives.rationale import StepByStep
 from stillhouse.objectives.response import CrossEntropy, ForwardKL
 from stillhouse.students.lora import Lora, lora
+from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.teachers.local import Local
 from stillhouse.training.loop import Lesson, Schedule, train
 from stillhouse.training.offline import Offline
@@ -228,6 +231,24 @@ def test_terms_through_one_head_are_each_divided_by_their_own_count():
         train(made.lesson(), replace(SCHEDULE, accumulate=parts), watch(score=made.score, log=log, log_every=1))
         losses[parts] = seen
     assert losses[1] == pytest.approx(losses[3], abs=1e-6)
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in a sum"])
+def test_a_term_that_counts_several_things_is_divided_by_each(alone):
+    given = RationaleTask(writers.task(20), range(0, 21, 2))
+    step = StepByStep(0.3)
+    batch, student, heard = given.batch(range(10)), writers.writer(), []
+    said = given.output(student, batch, Layers())
+    answers, reasons = (
+        float(
+            -said.logits.detach().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0][labels >= 0].mean()
+        )
+        for labels in (batch.labels.masked_fill(batch.parts[:, None] != part, -1) for part in (0, 1))
+    )
+    made = Lesson(student, given, Offline(given, range(10), 10, 0), step if alone else 0.5 * step + 0.5 * step)
+    log = lambda step, values: heard.append(values["loss"])  # noqa: E731
+    train(made, Schedule(epochs=1), watch(score=writers.score, log=log, log_every=1))
+    assert heard == [pytest.approx(0.3 * answers + 0.7 * reasons, rel=1e-5)]
 
 
 def test_figures_tell_how_fast_it_goes():

@@ -19,12 +19,24 @@ from transformers import (
 
 import stillhouse
 from stillhouse.errors import UsageError
-from stillhouse.objectives import CrossEntropy, EmbeddingMSE, ForwardKL, HiddenStates, SimilarityPreserving
+from stillhouse.objectives import (
+    DPO,
+    CrossEntropy,
+    EmbeddingMSE,
+    ForwardKL,
+    HiddenStates,
+    SimilarityPreserving,
+    SimPO,
+)
+from stillhouse.tasks.chat import read_chat
 from stillhouse.tasks.embedding import embed, read_texts
+from stillhouse.teachers.local import Local
+from stillhouse.teachers.other_tokens import OtherTokens
 from stillhouse.training.loop import Schedule
 from stillhouse.training.one_call import train
 from tests.models import tiny
 from tests.tasks.talk import talker
+from tests.teachers import tongues
 
 RANDOM = np.random.default_rng(0)
 LABELS = RANDOM.integers(2, size=60).tolist()
@@ -112,7 +124,7 @@ def test_a_language_model_learns_texts_and_conversations():
     texts = ["the quick brown fox jumps over the lazy dog"] * 12
     long = Schedule(epochs=40, rate=8.0, warmup=0.05, evaluations=2)
     done = train(writer(), texts, tokenizer=talker(), schedule=long)
-    assert done.after["accuracy"] > 0.9 > done.before["accuracy"]
+    assert done.after["accuracy"] > 0.8 > done.before["accuracy"]
     chats = [{"messages": [{"role": "user", "content": "Where?"}, {"role": "assistant", "content": "Here."}]}] * 12
     student = stillhouse.shrink(done.student, layers=2)
     taught = train(student, chats, teacher=done.student, objective=ForwardKL(), tokenizer=talker(), schedule=SHORT)
@@ -191,6 +203,60 @@ def test_what_does_not_fit_is_refused(call, told):
         call()
 
 
+GOOD, BAD = "It is on its way. Thank you!", "the quick brown fox jumps over"
+PAIRS = [
+    {"prompt": f"Where is my parcel {number}? ", "chosen": f"{GOOD} {number}", "rejected": BAD} for number in range(40)
+]
+
+
+@pytest.mark.parametrize("objective", [None, SimPO()], ids=["dpo", "simpo"])
+def test_a_writer_learns_which_answers_are_preferred(objective):
+    turned = [{"prompt": row["prompt"], "chosen": row["rejected"], "rejected": row["chosen"]} for row in PAIRS]
+    long = Schedule(epochs=6, rate=200.0, evaluations=4)
+    for data in (PAIRS, turned):
+        done = train(writer(), data, tokenizer=talker(), objective=objective, schedule=long)
+        assert done.rows == 36
+        assert done.after["pair_accuracy_per_token"] == 1.0
+        assert ("reward_accuracy" in done.after) == (objective is None)
+        if objective is None:
+            assert done.before["reward_accuracy"] == 0.5
+            assert done.after["reward_accuracy"] == 1.0
+            assert done.after["reward_margin"] > 1.0
+
+
+def test_answers_and_their_reasons_are_learnt_together():
+    rows = [{"prompt": f"Is it raining {at}? ", "completion": "Yes", "rationale": "Where is it?"} for at in range(30)]
+    done = train(writer(), rows, tokenizer=talker(), schedule=Schedule(epochs=8, rate=50.0, evaluations=4))
+    assert done.rows == 27
+    assert done.after["accuracy"] > 0.8 > done.before["accuracy"]
+
+
+def test_pairs_may_be_measured_against_another_model():
+    quick = Schedule(epochs=1, evaluations=1)
+    done = train(writer(), PAIRS, writer(7), DPO(), talker(), quick)
+    assert done.before["reward_margin"] != pytest.approx(0.0, abs=1e-3)
+    with pytest.raises(UsageError, match="give one, or none for the student itself"):
+        train(writer(), PAIRS, np.zeros((40, 2)), DPO(), talker(), quick)
+    with pytest.raises(UsageError, match="the rejected ones too"):
+        train(writer(), PAIRS, objective=CrossEntropy(), tokenizer=talker(), schedule=quick)
+    with pytest.raises(UsageError, match="give it rows of `prompt`, `chosen` and `rejected`"):
+        train(writer(), [GOOD] * 20, objective=SimPO(), tokenizer=talker(), schedule=quick)
+
+
 def test_a_copied_teacher_is_accepted():
     student = net()
     assert train(student, pictures_of_old(), deepcopy(student), CrossEntropy(), schedule=Schedule(epochs=1)).steps == 3
+
+
+def test_a_teacher_of_another_family_is_asked_in_its_own_tokens():
+    rows, tokenizers = tongues.conversations(30, 0), (tongues.chatml(), tongues.inst())
+    student, teacher = tongues.writer(tongues.chatml(), 32, 1, 0), tongues.writer(tongues.inst(), 32, 1, 1)
+    quick = Schedule(epochs=2, rate=20.0, evaluations=1)
+    done = train(student, rows, teacher, tokenizer=tokenizers, schedule=quick)
+    assert set(done.after) == {"accuracy"}
+    with pytest.raises(UsageError, match="chunk_likelihood"):
+        train(student, rows, teacher, ForwardKL(), tokenizers, quick)
+    mine, its = (read_chat(rows, tokenizer, placed=True) for tokenizer in tokenizers)
+    again = tongues.writer(tongues.chatml(), 32, 1, 0)
+    ready = train(again, rows, OtherTokens(Local(teacher, its), its, mine), tokenizer=tokenizers[0], schedule=quick)
+    assert ready.after == done.after

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stillhouse.training.source import Share
+from stillhouse.signals.kinds import Kind
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.training.source import Share, told_by_data
+from tests.training import pupils, writers
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
@@ -18,3 +21,8 @@ def test_every_row_is_in_one_micro_batch(rows, ranks, parts):
 
 def test_one_process_alone_has_the_whole_step():
     assert Share().of([4, 2, 9]) == [[4, 2, 9]]
+
+
+def test_pairs_say_which_answer_is_better():
+    assert told_by_data(pupils.task()) == {Kind.WORDS}
+    assert told_by_data(PreferenceTask(writers.task())) == {Kind.WORDS, Kind.PREFERENCE}

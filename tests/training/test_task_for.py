@@ -8,6 +8,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from PIL import Image
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from stillhouse.errors import UsageError
 from stillhouse.students.encoder import EncoderStudent
@@ -15,10 +16,13 @@ from stillhouse.tasks.chat import ChatTask
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.embedding import EmbeddingTask
 from stillhouse.tasks.image import ImageTask
+from stillhouse.tasks.preference import PreferenceTask
+from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.training.task_for import task_for
 from tests.models import tiny
 from tests.tasks.talk import CHAT, talker
 from tests.tasks.test_image import GREY, vit
+from tests.teachers import tongues
 from tests.training.test_one_call import classifier, reader, writer
 
 TEXTS = ["where is my parcel", "refund the money please", "late"]
@@ -49,6 +53,39 @@ def test_model_and_data_make_the_task(model, data, kind, labelled, scored):
     assert isinstance(found.task, kind)
     assert (found.labelled, found.scored) == (labelled, scored)
     assert found.task.batch(range(found.rows)).rows.tolist() == list(range(found.rows))
+
+
+def test_a_teacher_with_another_tokenizer_reads_for_itself(tmp_path):
+    rows, teacher = [CHAT, "where is"], tongues.writer(tongues.chatml(), 32, 1, 0)
+    assert task_for(writer(), rows, teacher, talker()).others is None, "where it comes from is not known"
+    given = task_for(writer(), rows, teacher, (talker(), tongues.chatml()))
+    teacher.save_pretrained(tmp_path)
+    tongues.chatml().save_pretrained(tmp_path)
+    found = task_for(writer(), rows, AutoModelForCausalLM.from_pretrained(tmp_path), talker())
+    for one in (given, found):
+        assert one.task.reading is not None
+        assert [tongues.chatml().decode(ids) for ids in one.others.ids][1] == "where is<|im_end|>"
+    more = talker()
+    more.add_tokens(["<more>"])
+    assert task_for(writer(), rows, writer(), (talker(), more)).others is None, "all it has the other has, too"
+    pairs = [{"prompt": "Where?", "chosen": "Here.", "rejected": "No."}]
+    with pytest.raises(UsageError, match="of the same one"):
+        task_for(writer(), pairs, teacher, (talker(), tongues.chatml()))
+
+
+def test_pairs_of_answers_make_a_task_of_their_own():
+    found = task_for(writer(), [{"prompt": "Where?", "chosen": "Here.", "rejected": "No."}] * 3, tokenizer=talker())
+    assert isinstance(found.task, PreferenceTask)
+    assert (found.rows, found.labelled, found.scored) == (3, True, True)
+    assert found.task.batch([2, 0]).rows.tolist() == [2, 2, 0, 0]
+
+
+def test_rows_with_reasons_are_asked_twice():
+    rows = [{"prompt": "Where?", "completion": "Here."}, {"prompt": "Why?", "completion": "So.", "rationale": "Thus."}]
+    found = task_for(writer(), rows, tokenizer=talker())
+    assert isinstance(found.task, RationaleTask)
+    assert (found.rows, found.labelled, found.scored) == (2, True, True)
+    assert found.task.batch([0, 1]).parts.tolist() == [0, 0, 1]
 
 
 @pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")

@@ -1,0 +1,1 @@
+"""Graders: what judges one answer, and says when it cannot."""

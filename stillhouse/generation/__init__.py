@@ -1,0 +1,1 @@
+"""Making training material with a teacher."""
