@@ -8,7 +8,8 @@ as many tokens each, and learn by different objectives: from random weights, or 
 learning rate for each start, the same for every objective and tuned for none. A trial's seed decides the student's
 first weights, the order of its rows, and the tenth of them that `stillhouse.train` holds out.
 
-Signals on disk (the likeliest 16 with the mass of the rest; 12 draws) are written and read by `stillhouse.signals`.
+Signals on disk (the likeliest 16 or 50 with the mass of the rest; 12 or 50 draws) are written and read by
+`stillhouse.signals`; how much of the teacher's mass the likeliest hold is shown.
 
 For every student: held-out cross-entropy (nats a token), KL from the teacher to it, how often the likeliest token is
 the teacher's, and which share of the gap between the student without a teacher and the teacher is closed. Intervals
@@ -56,7 +57,8 @@ CHARACTERS = 400
 """Of a row: about 130 tokens."""
 BLOCK = 128
 """Tokens of a line of held-out text."""
-TOP, DRAWS = 16, 12
+TOPS, DRAWS = (16, 50), (12, 50)
+"""What is kept on disk: so many of the likeliest tokens, and so many draws."""
 BATCH = 8
 """Rows of a step: few, so that little text makes many steps."""
 CONTROL = "cross-entropy alone"
@@ -70,8 +72,8 @@ class Size:
     width: int = 192
     layers: int = 4
     teacher_epochs: int = 1
-    teacher_rows: int | None = 5_000
-    student_rows: int = 1_000
+    teacher_rows: int | None = 4_500
+    student_rows: int = 900
     blocks: int = 200
     """Lines of held-out text."""
 
@@ -87,7 +89,7 @@ class Arm:
     start: str
     """`random` or `pruned`."""
     told: str
-    """What is told of the teacher: `nothing`, `everything`, `topk` or `samples`."""
+    """What is told of the teacher: `nothing`, `everything`, or a form of signal on disk, such as `top 16`."""
     objective: Callable[[], Objective]
 
 
@@ -99,13 +101,18 @@ def arms(layers: int) -> list[Arm]:
         Arm("forward KL", "random", "everything", ForwardKL),
         Arm("reverse KL", "random", "everything", ReverseKL),
         Arm("Jensen-Shannon", "random", "everything", JensenShannon),
-        Arm(f"forward KL, top {TOP} and tail", "random", "topk", ForwardKL),
-        Arm(f"forward KL, {DRAWS} draws", "random", "samples", ForwardKL),
-        Arm("forward KL and cross-entropy", "random", "everything", lambda: 0.5 * ForwardKL() + 0.5 * CrossEntropy()),
+        *(Arm(f"forward KL, top {k} and tail", "random", f"top {k}", ForwardKL) for k in TOPS),
+        *(Arm(f"forward KL, {draws} draws", "random", f"{draws} draws", ForwardKL) for draws in DRAWS),
+        Arm("forward KL and cross-entropy", "random", "everything", both),
+        Arm(f"forward KL, top {TOPS[0]} and tail, and cross-entropy", "random", f"top {TOPS[0]}", both),
         Arm("forward KL and hidden states", "random", "everything", lambda: ForwardKL() + HIDDEN * HiddenStates(last)),
         Arm("cut out of the teacher, " + CONTROL, "pruned", "nothing", CrossEntropy),
         Arm("cut out of the teacher, forward KL", "pruned", "everything", ForwardKL),
     ]
+
+
+def both() -> Objective:
+    return 0.5 * ForwardKL() + 0.5 * CrossEntropy()
 
 
 HIDDEN = 1.0
@@ -208,16 +215,19 @@ def taught_teacher(material: Material, size: Size, device: str) -> tuple[nn.Modu
     return done.student, time.monotonic() - started
 
 
-def kept(teacher: nn.Module, material: Material, folder: Path) -> tuple[dict[str, Cached], dict[str, float]]:
-    """What signals on disk tell of the chosen rows, by form, and how many bytes a token they take."""
+def kept(teacher: nn.Module, material: Material, folder: Path) -> tuple[dict[str, Cached], dict[str, Any]]:
+    """What signals on disk tell of the chosen rows, by form; their bytes a token, and the mass the likeliest hold."""
     task = read_chat(material.chosen, material.tokenizer)
     asked = Local(teacher, task)
     forms: dict[str, tuple[Codec, Callable[[Any, str], told.Signal]]] = {
-        "topk": (TopKCodec(task.vocabulary, TOP), lambda logits, sample: told.TopK.of(logits, TOP)),
-        "samples": (SampledCodec(task.vocabulary, DRAWS), lambda logits, sample: draw_tokens(logits, DRAWS, sample)),
+        f"top {k}": (TopKCodec(task.vocabulary, k), lambda logits, sample, k=k: told.TopK.of(logits, k)) for k in TOPS
     }
+    for draws in DRAWS:
+        draw = partial(draw_tokens, draws=draws)
+        codec = SampledCodec(task.vocabulary, draws)
+        forms[f"{draws} draws"] = (codec, lambda logits, sample, draw=draw: draw(logits, sample=sample))
     writers = {name: ShardWriter(folder / name, name, Origin("", "", ""), codec) for name, (codec, _) in forms.items()}
-    tokens = 0
+    tokens, mass = 0, dict.fromkeys(TOPS, 0.0)
     for start in range(0, len(task.ids), 32):
         part = list(range(start, min(start + 32, len(task.ids))))
         heard = asked.observe(task.batch(part), Layers())
@@ -230,6 +240,8 @@ def kept(teacher: nn.Module, material: Material, folder: Path) -> tuple[dict[str
             assert isinstance(some, Projection)
             logits = some.logits().float().cpu().numpy()
             tokens += len(logits)
+            for k in TOPS:
+                mass[k] += float(np.exp(told.TopK.of(logits, k).log_probs.astype(np.float64)).sum())
             where = (places.cpu().numpy().astype(np.int64), (1, int(places[-1]) + 1))
             for name, (_, keep) in forms.items():
                 writers[name].append(str(row), keep(logits, str(row)).spread(*where)[0])
@@ -237,7 +249,8 @@ def kept(teacher: nn.Module, material: Material, folder: Path) -> tuple[dict[str
         writer.finish()
     samples = [str(row) for row in range(len(task.ids))]
     sizes = {name: sum(file.stat().st_size for file in (folder / name).glob("*.shard")) / tokens for name in forms}
-    return {name: Cached(ShardReader(folder / name), samples) for name in forms}, sizes
+    found = {"bytes_per_token": sizes, "mass": {f"top {k}": mass[k] / tokens for k in TOPS}}
+    return {name: Cached(ShardReader(folder / name), samples) for name in forms}, found
 
 
 # Who learns
@@ -247,8 +260,8 @@ def students(
     teacher: nn.Module, material: Material, size: Size, options: argparse.Namespace, folder: Path
 ) -> dict[str, Any]:
     """Every way to learn at every seed, and what came of it."""
-    signals, bytes_a_token = kept(teacher, material, folder)
-    tell("signals kept: " + ", ".join(f"{name} {cost:.1f} bytes a token" for name, cost in bytes_a_token.items()))
+    signals, on_disk = kept(teacher, material, folder)
+    tell(f"signals kept: {on_disk}")
     cut = pruned(teacher, material, size)
     says = log_probs(teacher, material.test)
     own = float(nll(says, material.test))
@@ -276,7 +289,7 @@ def students(
         },
         "teacher": {"weights": weights(teacher), "nll": own},
         "student": {"weights": weights(cut), "rate": {start: 2e-4 * rate for start, rate in RATES.items()}},
-        "signal_bytes_per_token": bytes_a_token,
+        "signals": on_disk,
         "students": [summary(way, seen, own) for way in ways],
     }
 
@@ -355,12 +368,12 @@ def summary(way: Arm, seen: dict[str, list[dict[str, float]]], own: float) -> di
 def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
     by_name = {row["name"]: row for row in found["students"]}
     gained = {name: by_name[name]["nats_gained_over_no_teacher"] for name in by_name}
-    whole, topk = by_name["forward KL"]["nll"], by_name[f"forward KL, top {TOP} and tail"]["nll"]
-    draws = by_name[f"forward KL, {DRAWS} draws"]["nll"]
-    apart = [difference(kept["trials"], whole["trials"]) for kept in (topk, draws)]
+    whole = by_name["forward KL"]["nll"]
+    forms = [f"top {TOPS[-1]} and tail", f"{DRAWS[-1]} draws"]
+    apart = [difference(by_name[f"forward KL, {form}"]["nll"]["trials"], whole["trials"]) for form in forms]
     cut = by_name["cut out of the teacher, forward KL"]
     best = min(row["nll"]["mean"] for row in found["students"] if row["start"] == "random")
-    sizes = found["signal_bytes_per_token"]
+    sizes = found["signals"]["bytes_per_token"]
     return [
         goal(
             "forward KL gains over no teacher (nats)",
@@ -375,9 +388,9 @@ def targets(found: dict[str, Any]) -> list[dict[str, Any]]:
                 part["mean"],
                 part["mean"] + part["plus_minus"] <= 0.02,
             )
-            for name, part in zip((f"top {TOP} and tail", f"{DRAWS} draws"), apart, strict=True)
+            for name, part in zip(forms, apart, strict=True)
         ],
-        goal("bytes a token of the larger signal", "at most 64", max(sizes.values()), max(sizes.values()) <= 64),
+        *[goal(f"bytes a token of {name}", "at most 64", cost, cost <= 64) for name, cost in sizes.items()],
         goal(
             "cut out of the teacher beats every student from random weights (nats)",
             "above 0",
@@ -403,8 +416,10 @@ def lines(result: dict[str, Any]) -> Iterator[str]:
     for row in result["students"]:
         figures = (words_of(row[key]) for key in ("nll", "kl_to_teacher", "top1_agreement", "gap_closed"))
         yield f"{row['name']:<46} " + " ".join(f"{figure:>15}" for figure in figures)
-    sizes = result["signal_bytes_per_token"]
+    sizes = result["signals"]["bytes_per_token"]
     yield "bytes a token on disk: " + ", ".join(f"{name} {cost:.1f}" for name, cost in sizes.items())
+    mass = result["signals"]["mass"]
+    yield "of the teacher's mass: " + ", ".join(f"{name} {share:.1%}" for name, share in mass.items())
 
 
 if __name__ == "__main__":

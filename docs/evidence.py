@@ -70,11 +70,12 @@ def quality(found: Row) -> Iterator[str]:
     yield ""
     head = ("student", "nats a token", "KL to the teacher", "same first choice, %", "gap closed, %", "gain", "verdict")
     yield from table(head, map(student, found["students"]))
-    sizes = found["signal_bytes_per_token"]
     yield ""
+    sizes = ", ".join(f"{name} {cost:.1f}" for name, cost in found["signals"]["bytes_per_token"].items())
+    mass = ", ".join(f"{name} {share:.0%}" for name, share in found["signals"]["mass"].items())
     yield (
-        f"On disk the likeliest 16 took {sizes['topk']:.1f} bytes a token, 12 draws {sizes['samples']:.1f}; all "
-        f"{data['vocabulary']:,} logits would take {2 * data['vocabulary']:,} in half precision."
+        f"Bytes a token on disk: {sizes}; all {data['vocabulary']:,} logits take {2 * data['vocabulary']:,} in half "
+        f"precision. Of the teacher's mass the likeliest hold: {mass}."
     )
 
 

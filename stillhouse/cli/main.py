@@ -27,6 +27,7 @@ VERBS = {
     "inspect": "Show what a bundle promises: its manifest and its certificate.",
     "certify": "Repeat a bundle's certificate on new traffic.",
     "serve": "Answer calls with a bundle, behind the API your programs already speak.",
+    "keys": "Make, list and revoke the API keys of a server.",
     "doctor": "Check this machine and say what is missing.",
 }
 """Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called."""

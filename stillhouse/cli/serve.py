@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +20,7 @@ import typer
 from stillhouse import settings
 from stillhouse.cli.console import emit, words
 from stillhouse.errors import StillhouseError, UsageError
+from stillhouse.storage.records import Durability
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,10 +28,17 @@ if TYPE_CHECKING:
     from stillhouse.bundle.manifest import Manifest
     from stillhouse.teachers.api import TeacherApi
 
-__all__ = ["Address", "listen", "serve"]
+__all__ = ["Address", "Captured", "listen", "serve"]
 
 SECONDS_TO_FINISH = 10
 """How long calls that are being answered may take once the server was told to stop."""
+
+
+class Captured(StrEnum):
+    """Which calls are kept."""
+
+    ASKED = "asked"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,34 @@ def serve(
     threads: Annotated[
         int, typer.Option(min=0, help="Batches that each student answers at once, a thread each; 0 for one per core.")
     ] = 0,
+    home: Annotated[Path | None, typer.Option(help="The folder that holds everything.", show_default=False)] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="Where calls with `store: true` are kept: sqlite:///FILE or postgresql://user:password@host/name.",
+            show_default="stillhouse.db in the home folder",
+        ),
+    ] = None,
+    capture: Annotated[
+        Captured,
+        typer.Option(help="Which calls are kept: those with `store: true` (asked), or all but `store: false`."),
+    ] = Captured.ASKED,
+    durability: Annotated[
+        Durability,
+        typer.Option(
+            help="When a stored call is acknowledged: on the disk after a commit of its own (sync) or a shared one "
+            "(batch), or before it is (async)."
+        ),
+    ] = Durability.BATCH,
+    auth: Annotated[
+        bool | None,
+        typer.Option(
+            "--auth/--no-auth",
+            help="Let in callers with an API key only (see `stillhouse keys`), or everybody, which only --host "
+            "127.0.0.1 may.",
+            show_default="keys are asked for unless only this machine can call",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object with the URL and the models once it listens.")
     ] = False,
@@ -71,18 +109,24 @@ def serve(
 
     A call that a student is not sure of, or whose prompt is not of the form it learnt, goes to the
     teacher. Without a teacher it is answered and flagged in the header `x-stillhouse-route`.
+    Calls with `store: true` are kept, to be listed and learnt from; the database is made by the first.
     Ctrl-C or SIGTERM ends it once the calls in hand are answered.
     """
     from stillhouse.gateway.app import create_app
+    from stillhouse.gateway.auth import Gate
+    from stillhouse.gateway.shelf import Shelf
     from stillhouse.inference.onnx_classifier import OnnxClassifier
 
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
     classifiers = [OnnxClassifier.open(bundle) for bundle in model]
-    app = create_app(classifiers, helper, workers=threads or os.cpu_count() or 1)
+    locked = _locked(auth, host)
+    shelf = Shelf(database, settings.home(home), durability, capture == Captured.ALL)
+    app = create_app(classifiers, helper, threads or os.cpu_count() or 1, shelf, Gate(shelf) if locked else None)
     manifests = [classifier.manifest for classifier in classifiers]
     with listen(host, port) as door:
+        key = asyncio.run(_try_out(database, settings.home(home), locked)) if locked or database else None
         address = Address(host, door.getsockname()[1])
-        _run(app, door, lambda: _announce(address, manifests, teacher, json))
+        _run(app, door, lambda: _announce(address, manifests, teacher, key, json))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -97,6 +141,34 @@ def listen(host: str, port: int) -> socket.socket:
             advice = f"Choose another, for example --port {port + 1}, or --port 0 for any that is free."
             raise StillhouseError(f"Port {port} on {host} is taken already. {advice}") from error
         raise StillhouseError(f"Cannot listen on {host}, port {port}: {error.strerror}.") from error
+
+
+def _locked(auth: bool | None, host: str) -> bool:
+    """Whether callers need a key; raises UsageError where other machines could call without one."""
+    try:
+        alone = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        alone = False
+    if auth is False and not alone:
+        raise UsageError(
+            f"--no-auth with --host {host} would let everybody in who reaches this machine. Leave one out."
+        )
+    return not alone if auth is None else auth
+
+
+async def _try_out(database: str | None, home: Path, locked: bool) -> str | None:
+    """Open the database, so that what is wrong with it is said before anybody calls; the first key, if it is made."""
+    from stillhouse.storage.records import Scope
+    from stillhouse.storage.store import Store
+
+    store = await Store.open(database, home)
+    try:
+        if not locked or await store.keys.all():
+            return None
+        _, secret = await store.keys.create("default", "first", [Scope.ADMIN])
+        return secret
+    finally:
+        await store.close()
 
 
 def _teacher(url: str | None, model: str | None, key_variable: str | None, seconds: float) -> TeacherApi | None:
@@ -148,10 +220,12 @@ def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> Non
         raise StillhouseError("The server could not start; the lines above say why.")
 
 
-def _announce(address: Address, manifests: Sequence[Manifest], teacher: str | None, as_json: bool) -> None:
+def _announce(
+    address: Address, manifests: Sequence[Manifest], teacher: str | None, key: str | None, as_json: bool
+) -> None:
     names = [manifest.name for manifest in manifests]
     if as_json:
-        emit({"url": str(address), "base_url": f"{address}/v1", "models": names, "teacher": teacher})
+        emit({"url": str(address), "base_url": f"{address}/v1", "models": names, "teacher": teacher, "first_key": key})
         return
     console = words()
     console.print(f"[bold]Serving on {address}[/] (Ctrl-C stops it)")
@@ -163,10 +237,15 @@ def _announce(address: Address, manifests: Sequence[Manifest], teacher: str | No
                 "  [yellow]! every call of it goes to the teacher, until a certificate holds[/]", highlight=False
             )
     console.print(f"  what they leave goes to {teacher}" if teacher else "  no teacher: doubtful answers are flagged")
+    if key:
+        console.print(
+            "\nCallers need an API key (`stillhouse keys`). The first, which may do everything, shown this once:"
+        )
+        console.print(f"  {key}", markup=False, highlight=False, soft_wrap=True)
     console.print("\nSend it the prompts you sent the teacher:\n")
     console.print(
         "  from openai import OpenAI\n"
-        f'  client = OpenAI(base_url="{address}/v1", api_key="unused")\n'
+        f'  client = OpenAI(base_url="{address}/v1", api_key="{"..." if key else "unused"}")\n'
         f"  client.chat.completions.create(model={names[0]!r}, messages=[...])",
         markup=False,
         soft_wrap=True,

@@ -109,7 +109,7 @@ def _shingles(text: str) -> set[str]:
 
 
 def _signatures(texts: Sequence[str]) -> NDArray[np.uint16]:
-    """The low 16 bits of MinHash signatures, uint16 [texts, PERMUTATIONS]: enough to propose pairs, in half the room."""
+    """The low 16 bits of MinHash signatures, uint16 [texts, PERMUTATIONS]: enough to propose pairs."""
     rensa: Any = import_module("rensa")
     signatures = np.empty((len(texts), PERMUTATIONS), np.uint16)
     for start in range(0, len(texts), CHUNK):

@@ -15,11 +15,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stillhouse.chat import Chat
 from stillhouse.errors import UsageError
+from stillhouse.gateway.auth import Gate
 from stillhouse.gateway.faults import handlers
 from stillhouse.gateway.metrics import Metrics, Tally
 from stillhouse.gateway.routes.chat import ChatCompletions
 from stillhouse.gateway.routes.health import Health
 from stillhouse.gateway.routes.models import Models
+from stillhouse.gateway.routes.stored_completions import StoredCompletions
+from stillhouse.gateway.shelf import Shelf
 from stillhouse.inference.student import Classifier, Student
 from stillhouse.routing.cascade import Cascade
 from stillhouse.teachers.api import TeacherApi
@@ -28,11 +31,20 @@ from stillhouse.wire.models import ModelCard
 __all__ = ["create_app"]
 
 
-def create_app(classifiers: Sequence[Classifier], teacher: TeacherApi | None = None, workers: int = 1) -> ASGIApp:
+def create_app(
+    classifiers: Sequence[Classifier],
+    teacher: TeacherApi | None = None,
+    workers: int = 1,
+    shelf: Shelf | None = None,
+    gate: Gate | None = None,
+) -> ASGIApp:
     """An ASGI app that serves classifiers by their manifests' names, with a teacher for what they leave.
 
-    Each student answers up to `workers` batches at once. Raises UsageError when two have one name.
+    Each student answers up to `workers` batches at once. Calls that ask for it are kept on the shelf; without one,
+    `store` is only passed on to the teacher. The gate asks for keys; without one, whoever calls is let in. Raises
+    UsageError when two have one name.
     """
+    gate = gate or Gate()
     metrics = Metrics()
     students: dict[str, Student] = {}
     for name, classifier in _by_name(classifiers).items():
@@ -49,12 +61,15 @@ def create_app(classifiers: Sequence[Classifier], teacher: TeacherApi | None = N
                 stack.callback(student.close)
             if teacher:
                 await stack.enter_async_context(teacher)
+            if shelf:
+                stack.push_async_callback(shelf.close)
             yield
 
     routes = [
-        *ChatCompletions(chats).routes(),
-        *Models(cards).routes(),
-        *Health(list(students), metrics).routes(),
+        *ChatCompletions(chats, shelf).routes(gate),
+        *(StoredCompletions(shelf).routes(gate) if shelf else ()),
+        *Models(cards).routes(gate),
+        *Health(list(students), metrics).routes(gate),
     ]
     return Door(Starlette(routes=routes, exception_handlers=handlers(), lifespan=lifespan), metrics)
 
@@ -72,6 +87,7 @@ class Door:
             return
         started, status = time.perf_counter(), 499  # what is counted when the client leaves before an answer
         tally = scope["tally"] = Tally()
+        request_id = scope["request_id"] = f"req_{secrets.token_hex(12)}"
 
         async def send_stamped(message: Message) -> None:
             nonlocal status
@@ -79,7 +95,7 @@ class Door:
                 status = message["status"]
                 took = f"{(time.perf_counter() - started) * 1000:.0f}"
                 message["headers"] += [
-                    (b"x-request-id", b"req_" + secrets.token_hex(12).encode()),
+                    (b"x-request-id", request_id.encode()),
                     (b"openai-processing-ms", took.encode()),
                 ]
             await send(message)

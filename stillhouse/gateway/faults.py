@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from stillhouse.errors import StillhouseError, TeacherError, TeacherUnavailable
+from stillhouse.errors import StillhouseError, StorageBusy, StorageError, TeacherError, TeacherUnavailable
 from stillhouse.wire.errors import WireError, write_error
 
-__all__ = ["JSON", "handlers"]
+__all__ = ["JSON", "NOT_KEPT", "handlers"]
 
 JSON = "application/json"
+NOT_KEPT = "The server could not read or keep what was asked for; its log says why."
 
 
 def handlers() -> dict[int | type[Exception], ExceptionHandler]:
@@ -35,7 +38,14 @@ async def _wrong_address(request: Request, error: Exception) -> Response:
 
 async def _refusal(request: Request, error: Exception) -> Response:
     """An error that we raised on purpose; the one that a teacher answered with is passed on as it came."""
+    headers: dict[str, str] = {}
     match error:
+        case StorageBusy():
+            status, headers = 429, {"retry-after": "1"}
+            content = write_error(str(error), status, "storage_busy")
+        case StorageError():
+            logging.getLogger("stillhouse.gateway").error("%s", error)
+            status, content = 500, write_error(NOT_KEPT, 500, "storage_error")
         case WireError(status=status, code=code, param=param):
             content = write_error(str(error), status, code, param)
         case TeacherUnavailable(status=429, body=content) if content.lstrip()[:1] == b"{":
@@ -49,7 +59,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
             content = write_error(str(error), status, "teacher_refused")
         case _:
             status, content = 500, write_error(str(error), 500, "internal_error")
-    return Response(content, status, media_type=JSON)
+    return Response(content, status, headers, JSON)
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -18,13 +18,20 @@ EVENTS = "text/event-stream"
 ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
-def relayed_response(stream: ByteStream, headers: dict[str, str]) -> StreamingResponse:
-    """A response that relays a stream, and hangs up on the teacher when the client has gone."""
+def relayed_response(
+    stream: ByteStream, headers: dict[str, str], content: AsyncIterator[bytes] | None = None
+) -> StreamingResponse:
+    """A response that relays a stream, and hangs up on the teacher when the client has gone.
+
+    `content` is what becomes of the stream on its way, where it does not go on unchanged.
+    """
 
     async def hang_up() -> None:
         stream.close()
 
-    return StreamingResponse(relay(stream), headers=headers, media_type=EVENTS, background=BackgroundTask(hang_up))
+    return StreamingResponse(
+        content or relay(stream), headers=headers, media_type=EVENTS, background=BackgroundTask(hang_up)
+    )
 
 
 async def relay(stream: ByteStream) -> AsyncIterator[bytes]:

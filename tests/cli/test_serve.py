@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from stillhouse.cli.main import run
 from stillhouse.cli.serve import Address, listen
 from stillhouse.errors import StillhouseError, UsageError
 from tests.gateway.bundles import make_bundle
-from tests.gateway.serving import prompt
+from tests.gateway.serving import prompt, status_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,6 +56,57 @@ def test_it_tells_where_it_listens_answers_and_ends_well(bundle, number):
         assert (process.returncode, output, errors) == (0, "", "")
 
 
+def asked(told: dict, path: str, **fields: object) -> dict:
+    """The JSON that the server answers, to a call if there are fields."""
+    body = json.dumps({"model": "desk/triage", "messages": prompt("refund"), **fields}).encode() if fields else None
+    with urllib.request.urlopen(urllib.request.Request(f"{told['base_url']}/chat/completions{path}", body)) as response:
+        return json.loads(response.read())
+
+
+def test_what_was_acknowledged_is_there_after_a_kill_under_load(bundle, tmp_path):
+    options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path)
+    acknowledged: list[str] = []
+
+    def call_on(told: dict) -> None:
+        while True:
+            try:
+                acknowledged.append(asked(told, "", store=True, metadata={"tag": "a"})["id"])
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+                return
+
+    with serving(*options) as process:
+        told = json.loads(process.stdout.readline())
+        with ThreadPoolExecutor(8) as callers:
+            calls = [callers.submit(call_on, told) for _ in range(8)]
+            while len(acknowledged) < 100:
+                time.sleep(0.01)
+            process.kill()
+            for call in calls:
+                call.result(30)
+    with serving(*options) as process:
+        told = json.loads(process.stdout.readline())
+        found, page = [], asked(told, "?metadata[tag]=a&limit=100")
+        while page["data"]:
+            found += page["data"]
+            page = asked(told, f"?metadata[tag]=a&limit=100&after={page['last_id']}")
+    assert set(acknowledged) <= {row["id"] for row in found}
+    assert {row["choices"][0]["message"]["content"] for row in found} == {'{"intent": "refund", "priority": "low"}'}
+
+
+def test_where_others_can_call_the_first_start_gives_a_key_and_no_other(bundle, tmp_path):
+    options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path, "--host", "0.0.0.0")
+    with serving(*options) as process:
+        told = json.loads(process.stdout.readline())
+        models = urllib.request.Request(f"{told['base_url']}/models")
+        assert status_of(models) == 401
+        models.add_header("Authorization", f"Bearer {told['first_key']}")
+        assert status_of(models) == 200
+    with serving(*options) as process:
+        assert json.loads(process.stdout.readline())["first_key"] is None
+        process.send_signal(signal.SIGINT)
+        assert told["first_key"] not in "".join(process.communicate(timeout=20))
+
+
 def test_people_are_told_how_to_call_it(bundle):
     with serving("--model", bundle, "--port", 0) as process:
         lines = []
@@ -85,6 +139,7 @@ def refused(bundle, capsys):
 
 def test_what_is_wrong_is_said_at_once(bundle, refused, tmp_path, monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    monkeypatch.setenv("STILLHOUSE_HOME", str(tmp_path / "home"))
     same = ("--model", str(bundle))
     teacher = ("--teacher", "http://127.0.0.1:9")
     wrong = [
@@ -97,10 +152,15 @@ def test_what_is_wrong_is_said_at_once(bundle, refused, tmp_path, monkeypatch):
         ((*same, *teacher, "--teacher-model", "x", "--teacher-key-env", "NO_SUCH_KEY"), 2, "NO_SUCH_KEY"),
         ((*same, "--port", "70000"), 2, "port"),
         ((*same, "--host", "192.0.2.1"), 1, "192.0.2.1"),
+        ((*same, "--database", "mysql://host/calls"), 2, "mysql"),
+        ((*same, "--database", f"sqlite:///{bundle / 'stillhouse.json' / 'calls.db'}"), 1, "stillhouse.json"),
+        ((*same, "--durability", "never"), 2, "durability"),
+        ((*same, "--no-auth", "--host", "0.0.0.0"), 2, "--no-auth"),
     ]
     for arguments, code, words in wrong:
         seen, message = refused(*arguments)
         assert (seen, words in message) == (code, True), (arguments, message)
+    assert not (tmp_path / "home").exists(), "no key is made that nobody is shown"
 
 
 def test_an_altered_bundle_is_not_served(tmp_path, refused):

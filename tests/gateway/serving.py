@@ -6,6 +6,8 @@ import asyncio
 import json
 import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -90,6 +92,16 @@ def served(app) -> Generator[str]:
         server.should_exit = True
         thread.join()
         door.close()
+
+
+def status_of(request: urllib.request.Request | str) -> int:
+    """The HTTP status that a request is answered with."""
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
 
 
 class Teacher:

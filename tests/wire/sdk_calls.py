@@ -37,6 +37,41 @@ def main(base_url: str, model: str, messages: list) -> dict:
         "models": [each.id for each in client.models.list()],
         "model": client.models.retrieve(model).id,
         "missing": missing,
+        "stored": stored(base_url, model, messages),
+    }
+
+
+def stored(base_url: str, model: str, messages: list) -> dict:
+    """What becomes of calls that are kept: listed page by page, filtered, read, changed and deleted."""
+    client = OpenAI(base_url=base_url, api_key="k", max_retries=0)
+    completions, version = client.chat.completions, openai.__version__
+    made = [
+        completions.create(model=model, messages=messages, store=True, metadata={"sdk": version, "number": str(number)})
+        for number in range(3)
+    ]
+    list(completions.create(model=model, messages=messages, store=True, metadata={"sdk": version}, stream=True))
+    mine = list(completions.list(model=model, metadata={"sdk": version}, limit=2, order="asc"))
+    changed = completions.update(made[0].id, metadata={"sdk": version, "new": "a b&c"})
+    first = completions.retrieve(made[0].id)
+    asked = list(completions.messages.list(made[0].id, limit=1))
+    deleted = completions.delete(made[1].id)
+    try:
+        completions.retrieve(made[1].id)
+        gone = None
+    except openai.NotFoundError as error:
+        gone = [error.code, error.param]
+    found = list(completions.list(metadata={"sdk": version, "new": "a b&c"}))
+    for each in mine:
+        if each.id != made[1].id:
+            completions.delete(each.id)
+    return {
+        "made_are_listed": [each.id for each in mine[:3]] == [each.id for each in made],
+        "contents": [each.choices[0].message.content for each in mine],
+        "changed": changed.metadata == first.metadata == {"sdk": version, "new": "a b&c"},
+        "found": [each.id for each in found] == [made[0].id],
+        "asked": [[each.role, each.content] for each in asked],
+        "deleted": [deleted.id == made[1].id, deleted.deleted],
+        "gone": gone,
     }
 
 

@@ -12,32 +12,33 @@ from pathlib import Path
 import pytest
 
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, prompt, served
 
 ROOT = Path(__file__).resolve().parents[2]
-OLD = "2.54.0"
+OLD = ("2.54.0", "1.109.1")
 ANSWER = '{"intent": "other 🙂", "priority": "high"}'
 
 
-@pytest.fixture(scope="module")
-def old_python() -> Path:
-    """An interpreter with the old client, installed once and kept."""
-    folder = ROOT / f".venv-openai-{OLD}"
+def python_with(old: str) -> Path:
+    """An interpreter with an old client, installed once and kept."""
+    folder = ROOT / f".venv-openai-{old}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / ".installed"
     if not done.is_file():
         venv.create(folder, with_pip=True, clear=True)
-        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"openai=={OLD}"]
+        command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"openai=={old}"]
         pip = subprocess.run(command, capture_output=True, text=True, timeout=240)
         if pip.returncode:
-            pytest.skip(f"openai {OLD} cannot be installed: {pip.stderr.strip().splitlines()[-1]}")
+            pytest.skip(f"openai {old} cannot be installed: {pip.stderr.strip().splitlines()[-1]}")
         done.touch()
     return python
 
 
 @pytest.fixture(scope="module")
-def url():
-    with served(create_app([Keywords()])) as url:
+def url(tmp_path_factory):
+    shelf = Shelf(None, tmp_path_factory.mktemp("home"))
+    with served(create_app([Keywords()], shelf=shelf)) as url:
         yield url
 
 
@@ -65,6 +66,15 @@ def check(seen: dict) -> None:
     code, param, request_id = seen["missing"]
     assert (code, param) == ("model_not_found", "model")
     assert request_id.startswith("req_")
+    assert seen["stored"] == {
+        "made_are_listed": True,
+        "contents": [ANSWER] * 4,
+        "changed": True,
+        "found": True,
+        "asked": [[message["role"], message["content"]] for message in prompt("do it now")],
+        "deleted": [True, True],
+        "gone": ["not_found", "completion_id"],
+    }
 
 
 def test_the_newest_client(url):
@@ -73,7 +83,8 @@ def test_the_newest_client(url):
     check(seen)
 
 
-def test_an_old_client(old_python, url):
-    seen = called_with(old_python, url)
-    assert seen["version"] == OLD
+@pytest.mark.parametrize("old", OLD)
+def test_an_old_client(old, url):
+    seen = called_with(python_with(old), url)
+    assert seen["version"] == old
     check(seen)

@@ -11,8 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from stillhouse.gateway.auth import Gate
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.metrics import Metrics
+from stillhouse.storage.records import Scope
 
 __all__ = ["Health"]
 
@@ -25,9 +27,9 @@ class Health:
         self._answer = orjson.dumps({"status": "ok", "models": list(models)})
         self._metrics = metrics
 
-    def routes(self) -> list[Route]:
+    def routes(self, gate: Gate) -> list[Route]:
         """Where it is found."""
-        return [Route("/healthz", self.healthz), Route("/metrics", self.metrics)]
+        return [gate.route("/healthz", self.healthz, None), gate.route("/metrics", self.metrics, Scope.READ)]
 
     async def healthz(self, request: Request) -> Response:
         """Up, with these models."""

@@ -9,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from stillhouse.gateway.auth import Gate
 from stillhouse.gateway.faults import JSON
+from stillhouse.storage.records import Scope
 from stillhouse.wire.errors import unknown_model
 from stillhouse.wire.models import ModelCard, write_model, write_models
 
@@ -23,9 +25,12 @@ class Models:
     def __init__(self, cards: Mapping[str, ModelCard]) -> None:
         self._cards = cards
 
-    def routes(self) -> list[Route]:
+    def routes(self, gate: Gate) -> list[Route]:
         """Where it is found; a model's name may hold slashes."""
-        return [Route("/v1/models", self.list), Route("/v1/models/{model:path}", self.retrieve)]
+        return [
+            gate.route("/v1/models", self.list, Scope.INFER),
+            gate.route("/v1/models/{model:path}", self.retrieve, Scope.INFER),
+        ]
 
     async def list(self, request: Request) -> Response:
         """All models."""

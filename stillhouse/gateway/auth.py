@@ -1,0 +1,98 @@
+"""Who may do what: every route says which scope it takes, and the gate asks callers for a key that has it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from stillhouse.errors import StorageError
+from stillhouse.gateway.shelf import Shelf
+from stillhouse.storage.records import ApiKey, Scope
+from stillhouse.wire.errors import WireError
+
+__all__ = ["PROJECT", "Gate", "project_of"]
+
+PROJECT = "default"
+"""Whose calls are, where nobody has to say who they are."""
+
+FRESH = 0.5
+"""Seconds for which a key is believed without a look into the database: a revoked one ends so soon."""
+
+REMEMBERED = 10_000
+"""Keys that are believed at the same time."""
+
+NOTED = 60
+"""Seconds between two notes of when a key was used last."""
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@final
+class Gate:
+    """Lets callers with a valid key through, each into its own project; without a shelf of keys, everybody."""
+
+    def __init__(self, shelf: Shelf | None = None) -> None:
+        self._shelf = shelf
+        self._believed: dict[str, tuple[ApiKey, float]] = {}
+        self.declared: dict[tuple[str, str], Scope | None] = {}
+        """The scope that each method and path takes; None where there is nothing to guard."""
+
+    def route(self, path: str, endpoint: Endpoint, scope: Scope | None, method: str = "GET") -> Route:
+        """A route that is taken by callers with a scope."""
+        self.declared[method, path] = scope
+
+        async def guarded(request: Request) -> Response:
+            if scope is not None:
+                request.scope["project"] = await self._project(request, scope)
+            return await endpoint(request)
+
+        return Route(path, guarded, methods=[method])
+
+    async def _project(self, request: Request, scope: Scope) -> str:
+        """The project of the caller's key; raises WireError with 401 without a valid one, 403 without the scope."""
+        if self._shelf is None:
+            return PROJECT
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        secret = secret.strip()
+        if kind.lower() != "bearer" or not secret:
+            raise WireError("You did not provide an API key: send it as a Bearer token.", "invalid_api_key", status=401)
+        key = await self._find(self._shelf, secret)
+        if key is None or not key.opens(time.time()):
+            raise WireError(f"Incorrect API key provided: {_masked(secret)}.", "invalid_api_key", status=401)
+        if not key.allows(scope):
+            raise WireError(f"This API key may not do that: it lacks the scope '{scope}'.", "missing_scope", status=403)
+        return key.project
+
+    async def _find(self, shelf: Shelf, secret: str) -> ApiKey | None:
+        believed = self._believed.get(secret)
+        if believed and time.monotonic() < believed[1]:
+            return believed[0]
+        store = await shelf.open()
+        key, now = await store.keys.find(secret), time.time()
+        if key is None:
+            self._believed.pop(secret, None)
+            return None
+        if len(self._believed) >= REMEMBERED:
+            self._believed.clear()
+        self._believed[secret] = key, time.monotonic() + FRESH
+        if key.opens(now) and now - (key.used or 0) >= NOTED:
+            try:
+                await store.keys.touch(key, now)
+            except StorageError as error:
+                logging.getLogger("stillhouse.gateway").warning("It was not noted that a key was used. %s", error)
+        return key
+
+
+def project_of(request: Request) -> str:
+    """The project that a request has been let into."""
+    return request.scope["project"]
+
+
+def _masked(secret: str) -> str:
+    return f"{secret[: min(6, len(secret) // 4)]}***"

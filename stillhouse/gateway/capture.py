@@ -1,0 +1,141 @@
+"""Capture: one call that is to be stored: its answer gets an id of ours, and is told whole only once it is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, cast, final
+
+import orjson
+from starlette.requests import Request
+
+from stillhouse.chat import ChatCall, Route
+from stillhouse.errors import StorageBusy, StorageError, TeacherUnavailable
+from stillhouse.gateway.auth import project_of
+from stillhouse.gateway.faults import NOT_KEPT
+from stillhouse.storage.ids import new_id
+from stillhouse.storage.records import StoredCompletion
+from stillhouse.wire.assembly import Assembly
+from stillhouse.wire.chat import write_event
+from stillhouse.wire.errors import write_error
+from stillhouse.wire.stored_completions import Keep, write_answer
+
+if TYPE_CHECKING:
+    from stillhouse.storage.store import Store
+
+__all__ = ["Capture", "log_loss"]
+
+DATA, END = b"data:", b"[DONE]"
+
+
+@final
+class Capture:
+    """Keeps one call with its answer. A teacher's own id is replaced: nothing says that it gave it only once.
+
+    Where nobody asked for it, a call that cannot be kept is answered all the same.
+    """
+
+    def __init__(self, store: Store, call: ChatCall, keep: Keep, request: Request) -> None:
+        """Before anybody is asked; raises StorageBusy when the answer could not be kept soon."""
+        store.writer.admit()
+        self.id = new_id("chatcmpl-")
+        self._store, self._asked, self._keep = store, call.model, keep
+        self._project, self._request_id = project_of(request), request.scope["request_id"]
+
+    async def keep(self, content: bytes, route: Route) -> bytes:
+        """An answer's JSON as the client gets it, kept; raises StorageError when it is not."""
+        told = orjson.loads(content)
+        if not isinstance(told, dict) or not isinstance(cast(dict[str, Any], told).get("choices"), list):
+            if not self._keep.is_asked:
+                return content
+            raise TeacherUnavailable("The teacher's answer is not a chat completion, so it was not stored.")
+        named = {**cast(dict[str, Any], told), "id": self.id}
+        await self._add(named, route)
+        return orjson.dumps(named)
+
+    async def relayed(self, chunks: AsyncIterator[bytes], route: Route) -> AsyncIterator[bytes]:
+        """A stream's chunks with our id, the end held back until all of it is kept; what breaks off is not.
+
+        `chunks` are cut between events. When the answer cannot be kept, an error takes the place of the end.
+        """
+        assembly = Assembly()
+        async for chunk in chunks:
+            passed, held = self._rename(chunk, assembly)
+            if passed:
+                yield passed
+            if held:
+                yield await self._end(assembly, route) or held
+                return
+        if not assembly.is_broken:
+            yield await self._end(assembly, route)
+
+    def _rename(self, chunk: bytes, assembly: Assembly) -> tuple[bytes, bytes]:
+        """A chunk with our id instead of the teacher's; the second part is the end, if it is in it."""
+        lines = chunk.splitlines(keepends=True)
+        for number, line in enumerate(lines):
+            payload = line[len(DATA) :].strip() if line.startswith(DATA) else b""
+            if payload == END:
+                return b"".join(lines[:number]), b"".join(lines[number:])
+            if payload:
+                renamed = self._take(payload, assembly)
+                lines[number] = line.replace(payload, renamed, 1)
+        return b"".join(lines), b""
+
+    def _take(self, payload: bytes, assembly: Assembly) -> bytes:
+        try:
+            told = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            told = None
+        if not isinstance(told, dict) or "error" in told:
+            assembly.is_broken = True
+            return payload
+        named = {**cast(dict[str, Any], told), "id": self.id}
+        assembly.add(named)
+        return orjson.dumps(named)
+
+    async def _end(self, assembly: Assembly, route: Route) -> bytes:
+        """Keep what has come; the error to tell when that fails, else nothing."""
+        if assembly.is_broken or not assembly.is_whole:
+            if not self._keep.is_asked:
+                return b""
+            return _error("The answer came in parts that make no whole, so it was not stored.", 502, "not_stored")
+        try:
+            await self._add(assembly.completion(), route)
+        except StorageBusy as error:
+            return _error(str(error), 429, "storage_busy")
+        except StorageError as error:
+            logging.getLogger("stillhouse.gateway").error("%s", error)
+            return _error(NOT_KEPT, 500, "storage_error")
+        return b""
+
+    async def _add(self, told: dict[str, Any], route: Route) -> None:
+        created = told.get("created")
+        if not isinstance(created, int):
+            created = told["created"] = int(time.time())
+        model = told.get("model")
+        stored = StoredCompletion(
+            id=self.id,
+            created=created,
+            asked=self._asked,
+            model=model if isinstance(model, str) else self._asked,
+            route=str(route),
+            metadata=self._keep.metadata,
+            answer=write_answer(told, self._keep.request, self._request_id),
+            messages=orjson.dumps(self._keep.request["messages"]),
+        )
+        try:
+            await self._store.completions.add(self._project, stored)
+        except StorageError as error:
+            if self._keep.is_asked:
+                raise
+            log_loss(error)
+
+
+def log_loss(error: StorageError) -> None:
+    """Note that a call is answered without being kept, because nobody asked for that."""
+    logging.getLogger("stillhouse.gateway").error("A call is not kept. %s", error)
+
+
+def _error(message: str, status: int, code: str) -> bytes:
+    return write_event(write_error(message, status, code))

@@ -1,0 +1,214 @@
+"""Completions: stored calls and their answers; added, listed by model and metadata, changed and deleted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, final
+
+import orjson
+from sqlalchemy import Row, delete, exists, func, insert, literal, select, union_all, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stillhouse.storage.database import Database
+from stillhouse.storage.pages import Place, Query, cut
+from stillhouse.storage.records import Cut, Page, StoredCompletion, Wanted
+from stillhouse.storage.tables import COMPLETIONS, DELETED, TERMS
+from stillhouse.storage.writer import Values, Writer
+
+__all__ = ["Completions"]
+
+FEW = 1_000
+"""Completions up to which terms are counted, to begin with the one that the fewest have."""
+
+
+OVERHEAD = 1_000
+"""Bytes that a completion takes in memory beside its JSON."""
+
+
+@final
+class Completions:
+    """The stored completions of a database. What was added is found by whoever asks next."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database, self._writer = database, writer
+
+    async def add(self, project: str, *completions: StoredCompletion) -> None:
+        """Keep some, all or none; raises StorageBusy when too much waits, StorageError when an id is taken already."""
+        terms = [
+            (term, completion.created, completion.id)
+            for completion in completions
+            for term in _terms(project, completion)
+        ]
+        size = sum(len(completion.answer) + len(completion.messages) + OVERHEAD for completion in completions)
+        await self._writer.insert({COMPLETIONS: [_values(project, each) for each in completions], TERMS: terms}, size)
+
+    async def get(self, project: str, completion_id: str) -> StoredCompletion | None:
+        """One by its id, None when there is none."""
+        await self._writer.settled()
+        query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _completion(row)
+
+    async def page(self, project: str, wanted: Wanted, asked: Cut) -> Page[StoredCompletion] | None:
+        """Some of those that are wanted, without their messages; None when the one to go on after never was."""
+        await self._writer.settled()
+        async with self._database.reading() as connection:
+            after = None
+            if asked.after is not None:
+                after = await _place(connection, project, asked.after)
+                if after is None:
+                    return None
+            terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
+            query = _page_by_terms(project, terms, asked, after) if terms else _page_of_all(project, asked, after)
+            rows = (await connection.execute(query)).all()
+        return Page([_completion(row) for row in rows[: asked.limit]], has_more=len(rows) > asked.limit)
+
+    async def replace_metadata(
+        self, project: str, completion_id: str, metadata: Mapping[str, str]
+    ) -> StoredCompletion | None:
+        """The completion with other metadata, None when there is none of this id."""
+
+        async def change(connection: AsyncConnection) -> StoredCompletion | None:
+            query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
+            row = (await connection.execute(query)).first()
+            if row is None:
+                return None
+            found = _completion(row)
+            await _remove_terms(connection, found, _metadata_terms(project, found.metadata))
+            terms = _metadata_terms(project, metadata)
+            rows = [{"term": term, "created": found.created, "id": found.id} for term in terms]
+            if rows:
+                await connection.execute(insert(TERMS), rows)
+            mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
+            await connection.execute(update(COMPLETIONS).where(mine).values(metadata=orjson.dumps(dict(metadata))))
+            return replace(found, metadata=metadata)
+
+        return await self._writer.change(change)
+
+    async def delete(self, project: str, completion_id: str) -> bool:
+        """Forget one, but for where it stood; whether it was there."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
+            row = (await connection.execute(query)).first()
+            if row is None:
+                return False
+            found = _completion(row)
+            await _remove_terms(connection, found, _terms(project, found))
+            mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
+            await connection.execute(delete(COMPLETIONS).where(mine))
+            stood = {"project": project, "id": found.id, "created": found.created}
+            await connection.execute(insert(DELETED), [stood])
+            return True
+
+        return await self._writer.change(change)
+
+
+def _all_of(project: str) -> Query:
+    """Every column of a project's completions."""
+    return select(COMPLETIONS).where(COMPLETIONS.c.project == project)
+
+
+def _listed(project: str) -> Query:
+    """The same without messages, which no list shows."""
+    columns = [column for column in COMPLETIONS.c if column.name not in ("project", "messages")]
+    return select(*columns, literal(b"[]").label("messages")).where(COMPLETIONS.c.project == project)
+
+
+def _values(project: str, completion: StoredCompletion) -> Values:
+    """A completion in the order of the table's columns."""
+    return (
+        project,
+        completion.id,
+        completion.created,
+        completion.asked,
+        completion.model,
+        completion.route,
+        orjson.dumps(dict(completion.metadata)),
+        completion.answer,
+        completion.messages,
+    )
+
+
+def _completion(row: Row[Any]) -> StoredCompletion:
+    return StoredCompletion(
+        id=row.id,
+        created=row.created,
+        asked=row.asked,
+        model=row.model,
+        route=row.route,
+        metadata=orjson.loads(row.metadata),
+        answer=row.answer,
+        messages=row.messages,
+    )
+
+
+async def _place(connection: AsyncConnection, project: str, completion_id: str) -> Place | None:
+    """Where a completion stands, or stood before it was deleted."""
+    for table in (COMPLETIONS, DELETED):
+        query = select(table.c.created).where(table.c.project == project, table.c.id == completion_id)
+        created = (await connection.execute(query)).scalar()
+        if created is not None:
+            return created, completion_id
+    return None
+
+
+def _page_of_all(project: str, asked: Cut, after: Place | None) -> Query:
+    return cut(_listed(project), COMPLETIONS.c.created, COMPLETIONS.c.id, asked, after)
+
+
+def _page_by_terms(project: str, terms: Sequence[bytes], asked: Cut, after: Place | None) -> Query:
+    """The completions that have every term: those of the first in order, each looked up under the others."""
+    first, others = TERMS.alias("first"), [TERMS.alias(f"other{number}") for number in range(1, len(terms))]
+    having = select(first.c.created, first.c.id).where(first.c.term == terms[0])
+    for other, term in zip(others, terms[1:], strict=True):
+        same = (other.c.term == term) & (other.c.created == first.c.created) & (other.c.id == first.c.id)
+        having = having.where(exists(select(literal(1)).where(same)))
+    found = cut(having, first.c.created, first.c.id, asked, after).subquery("found")
+    query = _listed(project).join(found, found.c.id == COMPLETIONS.c.id)
+    return cut(query, found.c.created, found.c.id, asked, None)
+
+
+async def _rarest_first(connection: AsyncConnection, terms: Sequence[bytes]) -> list[bytes]:
+    """Terms with the one that the fewest completions have in front; those that many have are not counted out."""
+    if len(terms) < 2:
+        return list(terms)
+    counts: list[Query] = []
+    for number, term in enumerate(terms):
+        few = select(literal(1).label("one")).where(TERMS.c.term == term).limit(FEW).subquery()
+        counts.append(select(literal(number).label("number"), func.count().label("having")).select_from(few))
+    rows = (await connection.execute(union_all(*counts))).all()
+    counted: dict[int, int] = {row.number: row.having for row in rows}
+    return [terms[number] for number in sorted(range(len(terms)), key=lambda number: counted[number])]
+
+
+def _terms(project: str, completion: StoredCompletion) -> Iterator[bytes]:
+    """What a completion is found by: both names of its model, and its metadata."""
+    for model in {completion.asked, completion.model}:
+        yield _term(project, "model", model)
+    yield from _metadata_terms(project, completion.metadata)
+
+
+def _wanted_terms(project: str, wanted: Wanted) -> Iterator[bytes]:
+    if wanted.model is not None:
+        yield _term(project, "model", wanted.model)
+    yield from _metadata_terms(project, wanted.metadata or {})
+
+
+def _metadata_terms(project: str, metadata: Mapping[str, str]) -> Iterator[bytes]:
+    for key, value in metadata.items():
+        yield _term(project, "metadata", key, value)
+
+
+def _term(*parts: str) -> bytes:
+    """What is looked up, in 16 bytes, however long the parts are (the first half of a SHA-256)."""
+    return hashlib.sha256(orjson.dumps(parts)).digest()[:16]
+
+
+async def _remove_terms(connection: AsyncConnection, found: StoredCompletion, terms: Iterator[bytes]) -> None:
+    for term in terms:
+        here = (TERMS.c.term == term) & (TERMS.c.created == found.created) & (TERMS.c.id == found.id)
+        await connection.execute(delete(TERMS).where(here))

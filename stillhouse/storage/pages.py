@@ -1,0 +1,30 @@
+"""How a page of rows is cut out of a table: by creation time and id, in either direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+
+from stillhouse.storage.records import Cut
+
+__all__ = ["Place", "Query", "cut"]
+
+Query = Select[*tuple[Any, ...]]
+"""A query for whatever columns."""
+
+Place = tuple[int, str]
+"""Where a row stands among others: its creation time in Unix seconds, and its id."""
+
+
+def cut(
+    query: Query, created: ColumnElement[Any], row_id: ColumnElement[Any], asked: Cut, after: Place | None
+) -> Query:
+    """A query for the rows of one page and one more, which tells whether there are more; an index gives the order."""
+    place = tuple_(created, row_id)
+    if after is not None:
+        beyond = tuple_(literal(after[0]), literal(after[1]))
+        further: ColumnElement[bool] = place > beyond if asked.ascending else place < beyond
+        query = query.where(further)
+    order = (created.asc(), row_id.asc()) if asked.ascending else (created.desc(), row_id.desc())
+    return query.order_by(*order).limit(asked.limit + 1)

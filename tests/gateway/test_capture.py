@@ -1,0 +1,210 @@
+"""Calls with `store: true` through the unmodified SDK: answers of students and teachers are kept, streamed ones too."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import openai
+import pytest
+
+from stillhouse.gateway.app import create_app
+from stillhouse.gateway.shelf import Shelf
+from stillhouse.storage.writer import Limits, Writer
+from stillhouse.teachers.api import TeacherApi
+from stillhouse.teachers.asking import Patience
+from tests.gateway.serving import Keywords, Teacher, prompt, served
+
+MODEL = "desk/triage"
+
+
+@pytest.fixture
+def kept(tmp_path, teacher: Teacher):
+    """The URL of a gateway with a teacher and a shelf."""
+    with served(teacher.app()) as upstream:
+        api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
+        with served(create_app([Keywords()], api, shelf=Shelf(None, tmp_path))) as url:
+            yield url
+
+
+def create(sdk, text: str, **options):
+    return sdk.chat.completions.create(model=MODEL, messages=prompt(text), store=True, **options)
+
+
+def stored(sdk, **filters) -> list:
+    return list(sdk.chat.completions.list(**filters))
+
+
+def test_a_student_s_answer_is_there_at_once(kept, client):
+    sdk = client(kept)
+    answer = create(sdk, "refund", metadata={"tag": "a"}, temperature=0.5, seed=7, user="ann")
+    found = sdk.chat.completions.retrieve(answer.id)
+    assert found.choices[0].message.content == '{"intent": "refund", "priority": "low"}'
+    assert (found.model, found.created, found.metadata) == (answer.model, answer.created, {"tag": "a"})
+    assert found.usage.total_tokens == answer.usage.total_tokens
+    extra = found.model_extra
+    assert (extra["temperature"], extra["seed"], extra["input_user"]) == (0.5, 7, "ann")
+    assert extra["request_id"] == answer._request_id
+
+
+def test_only_what_asks_for_it_is_kept(kept, client):
+    sdk = client(kept)
+    sdk.chat.completions.create(model=MODEL, messages=prompt("refund"), metadata={"tag": "a"})
+    sdk.chat.completions.create(model=MODEL, messages=prompt("refund"), store=False)
+    assert stored(sdk) == []
+
+
+def test_a_teacher_s_answer_is_kept_under_an_id_of_ours(kept, client, teacher):
+    sdk = client(kept)
+    answers = [create(sdk, "maybe", metadata={"tag": "a"}) for _ in range(2)]
+    assert [each.choices[0].message.content for each in answers] == ["teacher says"] * 2
+    ids = [answer.id for answer in answers]
+    assert "chatcmpl-t" not in ids
+    assert [row.id for row in stored(sdk, model="large-1")] == ids[::-1]
+    assert [row.id for row in stored(sdk, model=MODEL)] == ids[::-1]
+    assert all({"store", "metadata"}.isdisjoint(asked) for asked in teacher.asked), "the teacher need not keep it too"
+
+
+@pytest.mark.parametrize("text", ["refund", "maybe"])
+def test_a_stream_is_kept_whole(kept, client, text):
+    sdk = client(kept)
+    chunks = list(create(sdk, text, stream=True, metadata={"tag": "s"}))
+    told = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+    [row] = stored(sdk, metadata={"tag": "s"})
+    assert {chunk.id for chunk in chunks} == {row.id}
+    assert row.choices[0].message.content == told
+    assert row.choices[0].finish_reason == "stop"
+
+
+def test_a_kept_stream_can_be_put_together_by_the_sdk(kept, client):
+    with client(kept).chat.completions.stream(model=MODEL, messages=prompt("maybe"), store=True) as stream:
+        whole = stream.get_final_completion()
+    assert whole.choices[0].message.content == "teacher says"
+
+
+def test_several_answers_and_log_probabilities_are_kept(kept, client):
+    sdk = client(kept)
+    answer = create(sdk, "refund", n=2, logprobs=True, top_logprobs=2)
+    found = sdk.chat.completions.retrieve(answer.id)
+    assert [choice.index for choice in found.choices] == [0, 1]
+    assert found.choices[1].logprobs == answer.choices[1].logprobs
+
+
+def test_what_breaks_off_is_not_kept(kept, client, teacher):
+    teacher.mood, sdk = "dying", client(kept)
+    with pytest.raises(openai.APIError) as caught:
+        list(create(sdk, "maybe", stream=True))
+    assert caught.value.code == "teacher_unavailable"
+    assert stored(sdk) == []
+
+
+def test_what_the_client_leaves_is_not_kept(kept, client, teacher):
+    teacher.mood, sdk = "endless", client(kept)
+    stream = create(sdk, "maybe", stream=True)
+    next(iter(stream))
+    stream.close()
+    assert teacher.hung_up.wait(2)
+    assert stored(sdk) == []
+
+
+def test_a_refused_call_is_not_kept(kept, client, teacher):
+    teacher.mood, sdk = "strict", client(kept)
+    with pytest.raises(openai.AuthenticationError):
+        create(sdk, "maybe")
+    assert stored(sdk) == []
+
+
+def test_wrong_metadata_are_refused_before_anybody_is_asked(kept, client, teacher):
+    sdk = client(kept)
+    with pytest.raises(openai.BadRequestError) as caught:
+        create(sdk, "maybe", metadata={"a": "x" * 513})
+    assert (caught.value.code, caught.value.param) == ("string_above_max_length", "metadata.a")
+    assert teacher.asked == []
+
+
+def test_without_a_shelf_the_teacher_is_told_to_store(cascade, client, teacher):
+    create(client(cascade), "maybe", metadata={"tag": "a"})
+    assert (teacher.asked[0]["store"], teacher.asked[0]["metadata"]) == (True, {"tag": "a"})
+
+
+def test_a_database_that_cannot_be_had_is_an_error_of_the_server_and_stops_nothing_else(tmp_path, client):
+    (tmp_path / "file").write_text("in the way")
+    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "file" / "home"))) as url:
+        sdk = client(url)
+        with pytest.raises(openai.InternalServerError) as caught:
+            create(sdk, "refund")
+        assert caught.value.code == "storage_error"
+        assert str(tmp_path) not in str(caught.value.body)
+        assert sdk.chat.completions.create(model=MODEL, messages=prompt("refund")).model == MODEL
+
+
+def test_too_much_is_429_with_the_time_to_wait(tmp_path, client, monkeypatch):
+    monkeypatch.setattr(Writer.__init__, "__defaults__", (*Writer.__init__.__defaults__[:-1], Limits(writes=0)))
+    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path))) as url:
+        with pytest.raises(openai.RateLimitError) as caught:
+            create(client(url), "refund")
+        assert caught.value.code == "storage_busy"
+        assert caught.value.response.headers["retry-after"] == "1"
+
+
+@pytest.fixture
+def every(tmp_path, teacher: Teacher):
+    """The URL of a gateway with a teacher that keeps every call."""
+    with served(teacher.app()) as upstream:
+        api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
+        with served(create_app([Keywords()], api, shelf=Shelf(None, tmp_path, every=True))) as url:
+            yield url
+
+
+def test_every_call_can_be_kept_but_one_that_says_no(every, client, teacher):
+    sdk = client(every)
+    calls = ({}, {"metadata": {"tag": "a"}}, {"store": False}, {"metadata": {"a": 5}}, {"stream": True})
+    for options in calls:
+        answer = sdk.chat.completions.create(model=MODEL, messages=prompt("maybe"), **options)
+        if options.get("stream"):
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in answer) == "teacher says"
+    assert [row.metadata for row in stored(sdk)] == [{}, {}, {"tag": "a"}, {}]
+    assert teacher.asked[1]["metadata"] == {"tag": "a"}, "what is not asked of us goes on unchanged"
+
+
+def test_who_did_not_ask_is_answered_also_when_nothing_can_be_kept(tmp_path, client):
+    (tmp_path / "home").write_text("in the way")
+    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home", every=True))) as url:
+        sdk = client(url)
+        assert sdk.chat.completions.create(model=MODEL, messages=prompt("refund")).model == MODEL
+        with pytest.raises(openai.InternalServerError):
+            create(sdk, "refund")
+
+
+def test_the_database_is_made_by_the_first_call_that_needs_it(tmp_path, client):
+    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home"))) as url:
+        sdk = client(url)
+        sdk.chat.completions.create(model=MODEL, messages=prompt("refund"))
+        with pytest.raises(openai.NotFoundError):
+            sdk.chat.completions.create(model="nobody", messages=prompt("refund"), store=True)
+        assert not (tmp_path / "home").exists()
+        answer = create(sdk, "refund")
+    assert (tmp_path / "home" / "stillhouse.db").exists()
+    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home"))) as url:
+        assert client(url).chat.completions.retrieve(answer.id).id == answer.id
+
+
+def test_pictures_and_tools_are_kept_as_they_were_asked(kept, client):
+    sdk = client(kept)
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    messages = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, picture]}]
+    answer = sdk.chat.completions.create(model=MODEL, messages=messages, tools=[tool], store=True)
+    found = sdk.chat.completions.retrieve(answer.id)
+    assert found.model_extra["tools"] == [tool]
+    raw = sdk.chat.completions.messages.with_raw_response.list(answer.id).http_response.json()
+    assert raw["data"][0]["content"] == "What is it?"
+    assert raw["data"][0]["content_parts"][1]["image_url"] == picture["image_url"]
+    assert json.dumps(raw).count("data:image/png") == 1
+
+
+def test_the_time_it_was_made_is_ours_where_a_teacher_tells_none(kept, client):
+    sdk = client(kept)
+    before = int(time.time())
+    answer = create(sdk, "refund")
+    assert before <= sdk.chat.completions.retrieve(answer.id).created <= time.time()

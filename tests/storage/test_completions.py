@@ -1,0 +1,127 @@
+"""Stored completions on every database: what was added is found, by every filter, in pages of both directions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from sqlalchemy import func, select
+
+from stillhouse.errors import StorageError
+from stillhouse.storage.records import Cut, Wanted
+from stillhouse.storage.tables import COMPLETIONS, TERMS
+from tests.storage.stored import completion, numbers
+
+ALL = Wanted()
+
+
+async def fill(completions, *rows, project: str = "p") -> None:
+    await asyncio.gather(*[completions.add(project, row) for row in rows])
+
+
+async def listed(completions, wanted: Wanted = ALL, project: str = "p", **asked) -> list[int]:
+    return numbers(await completions.page(project, wanted, Cut(**asked)))
+
+
+async def test_what_was_added_comes_back_as_it_was(completions):
+    row = completion(7, kind="ticket", empty="", odd="Ünï \x00 'quoted\"")
+    await completions.add("p", row)
+    assert await completions.get("p", row.id) == row
+    assert await completions.get("p", "chatcmpl-none") is None
+
+
+async def test_pages_follow_each_other_without_gap_or_overlap(completions):
+    made_in = {1: 5, 2: 5, 3: 5, 4: 6, 5: 7, 6: 7, 7: 8}  # several in one second
+    await fill(completions, *[completion(number, created) for number, created in made_in.items()])
+    for limit, ascending in itertools.product((1, 2, 3, 7, 100), (False, True)):
+        seen, after = [], None
+        while True:
+            page = await completions.page("p", ALL, Cut(limit, after, ascending))
+            assert len(page.rows) <= limit
+            seen += numbers(page)
+            if not page.has_more:
+                break
+            after = page.rows[-1].id
+        assert seen == sorted(made_in, reverse=not ascending)
+
+
+async def test_an_older_call_that_is_added_later_is_listed_where_it_belongs(completions):
+    await fill(completions, completion(1, created=50), completion(2, created=40), completion(3, created=60))
+    assert await listed(completions) == [3, 1, 2]
+
+
+async def test_a_model_is_found_by_the_name_it_was_asked_by_and_the_one_it_answered_with(completions):
+    await fill(completions, completion(1), completion(2, model="small"), completion(3))
+    assert await listed(completions, Wanted(model="large")) == [3, 1]
+    assert await listed(completions, Wanted(model="alias-of-small")) == [2]
+    assert await listed(completions, Wanted(model="lar")) == []
+
+
+async def test_metadata_must_be_equal_and_all_there(completions):
+    await fill(
+        completions,
+        completion(1, tag="a", env="prod"),
+        completion(2, tag="a", env="test"),
+        completion(3, tag="b", env="prod"),
+        completion(4, tag=""),
+        completion(5, env="prod", model="small"),
+    )
+    assert await listed(completions, Wanted(metadata={"tag": "a"})) == [2, 1]
+    assert await listed(completions, Wanted(metadata={"tag": "a", "env": "prod"})) == [1]
+    assert await listed(completions, Wanted(metadata={"tag": ""})) == [4]
+    assert await listed(completions, Wanted(metadata={"tag": "A"})) == []
+    assert await listed(completions, Wanted("small", {"env": "prod"})) == [5]
+    assert await listed(completions, Wanted("large", {"env": "prod", "tag": "b"})) == [3]
+    assert await listed(completions, Wanted(metadata={"env": "prod"}), ascending=True, limit=2) == [1, 3]
+    assert await listed(completions, Wanted(metadata={"env": "prod"}), after="chatcmpl-000003") == [1]
+
+
+async def test_other_metadata_take_the_place_of_all_there_were(completions):
+    await fill(completions, completion(1, tag="a", env="prod"))
+    changed = await completions.replace_metadata("p", "chatcmpl-000001", {"tag": "b"})
+    assert changed == completion(1, tag="b")
+    assert await completions.get("p", "chatcmpl-000001") == changed
+    assert await listed(completions, Wanted(metadata={"tag": "a"})) == []
+    assert await listed(completions, Wanted(metadata={"env": "prod"})) == []
+    assert await listed(completions, Wanted("large", {"tag": "b"})) == [1]
+    assert await completions.replace_metadata("p", "chatcmpl-none", {}) is None
+
+
+async def test_a_deleted_one_leaves_nothing_but_its_place(completions, database):
+    await fill(completions, *[completion(number, tag="a") for number in (1, 2, 3)])
+    assert await completions.delete("p", "chatcmpl-000002")
+    assert not await completions.delete("p", "chatcmpl-000002")
+    assert await completions.get("p", "chatcmpl-000002") is None
+    assert await listed(completions, Wanted(metadata={"tag": "a"})) == [3, 1]
+    assert await listed(completions, after="chatcmpl-000002") == [1]
+    async with database.reading() as connection:
+        counts = [
+            (await connection.execute(select(func.count()).select_from(t))).scalar() for t in (COMPLETIONS, TERMS)
+        ]
+    assert counts == [2, 6]
+
+
+async def test_nobody_goes_on_after_what_never_was(completions):
+    await completions.add("p", completion(1))
+    assert await completions.page("p", ALL, Cut(after="chatcmpl-none")) is None
+
+
+async def test_no_project_sees_anything_of_another(completions):
+    await fill(completions, completion(1, tag="a"), project="p")
+    await fill(completions, completion(1, tag="b"), project="q")
+    assert await listed(completions, Wanted(metadata={"tag": "b"})) == []
+    assert await completions.delete("q", "chatcmpl-000001")
+    assert (await completions.get("p", "chatcmpl-000001")).metadata == {"tag": "a"}
+    assert await listed(completions, Wanted("large")) == [1]
+    assert await completions.get("q", "chatcmpl-000001") is None
+
+
+async def test_a_taken_id_is_refused_and_spoils_nothing(completions):
+    await completions.add("p", completion(1, tag="first"))
+    done = await asyncio.gather(
+        *[completions.add("p", completion(number, tag="second")) for number in (2, 1, 3)], return_exceptions=True
+    )
+    assert [type(each) for each in done] == [type(None), StorageError, type(None)]
+    assert "question" not in str(done[1])
+    assert await listed(completions, Wanted(metadata={"tag": "second"})) == [3, 2]
+    assert (await completions.get("p", "chatcmpl-000001")).metadata == {"tag": "first"}
