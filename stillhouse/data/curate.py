@@ -54,7 +54,8 @@ def duplicate_groups(
     require("train", "find near duplicates")
     _, first, row_text = np.unique(_fingerprints(texts), return_index=True, return_inverse=True)
     parents = np.arange(len(first))
-    for one, other in _near_duplicates([normalise(texts[row]) for row in first], threshold):
+    rows: list[int] = first.tolist()
+    for one, other in _near_duplicates([normalise(texts[row]) for row in rows], threshold):
         _join(parents, one, other)
     met: dict[str, int] = {}
     for text, conversation in zip(row_text, conversations, strict=True):
@@ -96,7 +97,9 @@ def _near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[i
     if len(ordered) < 2:
         return
     signatures = _signatures(ordered)
-    for first, second in _likely_pairs(signatures, threshold):
+    pairs = _likely_pairs(signatures, threshold)
+    for at in range(len(pairs)):  # as a list they would take twenty times the memory
+        first, second = int(pairs[at, 0]), int(pairs[at, 1])
         ours, theirs = _shingles(ordered[first]), _shingles(ordered[second])
         if len(ours & theirs) >= threshold * len(ours | theirs):
             yield order[first], order[second]
