@@ -39,7 +39,6 @@ def begin(options: argparse.Namespace) -> None:
     if options.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["TQDM_DISABLE"] = "1"
     logging.disable(logging.WARNING)
     import torch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,19 +75,24 @@ class Opened:
         return hash_json(self.reader.get_vocab()) if hasattr(self.reader, "get_vocab") else None
 
 
-def open_model(task: TaskName, name: str, dtype: Dtype = "float32", labels: int | None = None) -> Opened:
-    """The kind of model that a task needs; with `labels` a new head of so many where it has another or none."""
+def open_model(task: TaskName, name: str, precision: str = "float32", labels: int | None = None) -> Opened:
+    """The kind of model that a task needs, its weights held in a `teacher.precision` of a recipe.
+
+    With `labels` it has a new head of so many where it has another or none.
+    """
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()  # what is missing is checked, or meant
     try:
-        return _open(task, name, dtype, labels)
+        return _open(task, name, precision, labels)
     finally:
         transformers_logging.set_verbosity(before)
 
 
-def _open(task: TaskName, name: str, dtype: Dtype, labels: int | None) -> Opened:
-    if task in (TaskName.CHAT, TaskName.PREFERENCE, TaskName.RATIONALE):
-        causal = load_causal(name, dtype)
+def _open(task: TaskName, name: str, precision: str, labels: int | None) -> Opened:
+    dtype: Dtype = "float32" if precision == "float32" else "bfloat16"
+    if task.writes:
+        few: dict[str, Literal[4, 8]] = {"int4": 4, "int8": 8}
+        causal = load_causal(name, dtype, few.get(precision))
         return Opened(name, causal.model, causal.tokenizer)
     if task is TaskName.CLASSIFICATION:
         classifier = load_classifier(name, dtype, labels)
@@ -100,8 +105,8 @@ def _open(task: TaskName, name: str, dtype: Dtype, labels: int | None) -> Opened
 
 def open_teachers(recipe: TrainRecipe, names: Sequence[str] | None = None) -> list[Opened]:
     """The teachers that a recipe names, or other models in their place, in evaluation mode."""
-    dtype: Dtype = "bfloat16" if recipe.teacher.precision == "bf16" else "float32"
-    return [open_model(recipe.task, name, dtype) for name in (recipe.teacher.names if names is None else names)]
+    names = recipe.teacher.names if names is None else names
+    return [open_model(recipe.task, name, recipe.teacher.precision) for name in names]
 
 
 def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:

@@ -40,6 +40,11 @@ class TaskName(StrEnum):
     EMBEDDING = "embedding"
     IMAGE = "image"
 
+    @property
+    def writes(self) -> bool:
+        """Whether its models are language models."""
+        return self in (TaskName.CHAT, TaskName.PREFERENCE, TaskName.RATIONALE)
+
 
 class SourceKind(StrEnum):
     """Where the teacher's word on a batch comes from."""
@@ -114,7 +119,7 @@ class TeacherSection:
     keep: str = "topk:50"
     """What is kept of them: `topk:K` or `samples:N`."""
     precision: str = "float32"
-    """`float32` or `bf16`."""
+    """`float32`, `bf16`, or of language models `int8` or `int4` weights (needs the package bitsandbytes)."""
     api: ApiSection | None = None
     """One behind an API, who answers the rows that have no answer, and gives the reasons of those that have none."""
 
@@ -125,7 +130,7 @@ class TeacherSection:
             raise UsageError(f"There are {len(self.models)} teachers and {len(self.weights)} weights; give one each.")
         if any(weight <= 0 for weight in self.weights):
             raise UsageError(f"The teachers' weights must be above 0; they are {list(self.weights)}.")
-        check_word("precision", self.precision, ("float32", "bf16"))
+        check_word("precision", self.precision, ("float32", "bf16", "int8", "int4"))
         self.kept  # noqa: B018  refuses what cannot be kept
 
     @property
@@ -268,6 +273,8 @@ class TrainRecipe:
         if not self.objective:
             raise UsageError('The recipe has no objective; add one: [[objective]] with name = "forward_kl".')
         asks = kind in (SourceKind.ONLINE, SourceKind.ON_POLICY)
+        if self.teacher.precision.startswith("int") and not self.task.writes:
+            raise UsageError(f"{self.teacher.precision} weights are for teachers that write; for {self.task} take bf16.")
         if self.teacher.api:
             self._check_api()
         if asks and not self.teacher.names and self.task is not TaskName.PREFERENCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stillhouse.errors import UsageError
+from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.objectives import ForwardKL, HiddenStates
 from stillhouse.recipes.build import (
     make_objective,
@@ -172,3 +172,10 @@ def task_layers():
     from stillhouse.models.outputs import Layers
 
     return Layers()
+
+
+def test_a_teacher_in_few_bits_writes_and_needs_its_package(tmp_path, monkeypatch):
+    teacher = write_model(tmp_path, "chat")
+    monkeypatch.setattr("stillhouse.models.load.missing", lambda packages: packages)
+    with pytest.raises(MissingExtra, match="4 bits need the package bitsandbytes"):
+        open_model(TaskName.CHAT, str(teacher), "int4")

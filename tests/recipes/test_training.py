@@ -38,6 +38,11 @@ def test_paths_are_relative_to_the_file_and_models_where_there_is_such_a_folder(
     assert recipe.teacher.names == (str(tmp_path / "teacher"), "org/other")
 
 
+def test_few_bits_are_for_teachers_that_write(tmp_path):
+    with pytest.raises(UsageError, match="int4 weights are for teachers that write; for classification take bf16"):
+        read_train_recipe(written(tmp_path, RECIPE), ["teacher.precision=int4"])
+
+
 def test_the_command_line_overrules(tmp_path):
     changes = [
         "training.epochs=7",
