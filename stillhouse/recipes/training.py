@@ -273,10 +273,7 @@ class TrainRecipe:
         if not self.objective:
             raise UsageError('The recipe has no objective; add one: [[objective]] with name = "forward_kl".')
         asks = kind in (SourceKind.ONLINE, SourceKind.ON_POLICY)
-        if self.teacher.precision.startswith("int") and not self.task.writes:
-            raise UsageError(f"{self.teacher.precision} weights are for teachers that write; for {self.task} take bf16.")
-        if self.teacher.api:
-            self._check_api()
+        self._check_teacher()
         if asks and not self.teacher.names and self.task is not TaskName.PREFERENCE:
             raise UsageError(f"An {kind} source needs a teacher that answers: set teacher.model.")
         if not (self.student.model or self.teacher.names):
@@ -296,9 +293,13 @@ class TrainRecipe:
         if self.task in (TaskName.PREFERENCE, TaskName.RATIONALE):
             self._check_several()
 
-    def _check_api(self) -> None:
-        """Refuse what a teacher behind an API cannot do."""
-        kind = self.source.kind
+    def _check_teacher(self) -> None:
+        """Refuse what a teacher behind an API, or one in few bits, cannot do."""
+        kind, precision = self.source.kind, self.teacher.precision
+        if precision.startswith("int") and not self.task.writes:
+            raise UsageError(f"{precision} weights are for teachers that write; for {self.task} take bf16.")
+        if not self.teacher.api:
+            return
         if self.task not in (TaskName.CHAT, TaskName.CLASSIFICATION, TaskName.RATIONALE):
             raise UsageError(f"A teacher behind an API speaks of chat, classification and rationales, not {self.task}.")
         if kind in (SourceKind.ONLINE, SourceKind.ON_POLICY) and not self.teacher.names:
