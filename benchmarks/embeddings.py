@@ -30,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -282,7 +283,8 @@ class Bench:
             logging_strategy="no",
         )
         loss = importlib.import_module("sentence_transformers.sentence_transformer.losses").MSELoss(model=model)
-        peer.SentenceTransformerTrainer(model=model, args=given, train_dataset=rows, loss=loss).train()
+        with redirect_stdout(sys.stderr):  # its figures are not ours
+            peer.SentenceTransformerTrainer(model=model, args=given, train_dataset=rows, loss=loss).train()
         model.eval()
         weights = sum(weight.numel() for weight in model.parameters())
 

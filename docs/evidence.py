@@ -241,6 +241,7 @@ PARTS: Mapping[str, tuple[str, Callable[[Row], Iterator[str]]]] = MappingProxyTy
         "ladder": ("text_students", ladder),
         "few_labels": ("text_students", few_labels),
         "signals": ("signals", costs(5)),
+        "offline_online": ("offline_online", costs(4)),
         "cross_tokenizer": ("cross_tokenizer", costs(5)),
         "fused_head": ("fused_head", costs(7)),
     }

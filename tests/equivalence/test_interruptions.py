@@ -75,7 +75,7 @@ def interrupted(begin, folder: Path, moments: list[str], numbers: list[int]) -> 
         process = begin(folder)
         hit = stop(process, folder, MOMENTS[moment], number)
         out, err = process.communicate(timeout=240)
-        assert hit or moment == "the bundle is written", f"too fast: {moment}"
+        assert hit or moment == "the bundle is written", f"too fast: {moment}: {process.returncode}, {err}"
         if number == signal.SIGINT and process.returncode:
             assert process.returncode == 130, err
             assert json.loads(out)["error"]["type"] == "Interrupted"
