@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import final
+import signal
+from types import FrameType, TracebackType
+from typing import Any, final
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,7 +17,11 @@ __all__ = ["Display"]
 
 @final
 class Display:
-    """Listens to a run and shows it: a bar on a terminal, plain lines elsewhere."""
+    """Listens to a run and shows it: a bar on a terminal, plain lines elsewhere. Ctrl-C ends the run.
+
+    Python drops what Ctrl-C raises where nobody can catch it, in finalisers and in callbacks of C libraries. Then it is
+    raised again at the run's next event.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -32,8 +37,12 @@ class Display:
             disable=not console.is_terminal,
         )
         self._running: TaskID | None = None
+        self._pressed = False
+        self._before: Any = None
 
     def __enter__(self) -> Display:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._press)
         self._bars.start()
         return self
 
@@ -41,9 +50,15 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if kind is KeyboardInterrupt:
+            self.console.print("Interrupted. The same command goes on from here.")
 
     def __call__(self, event: events.Event) -> None:
-        """Show one event."""
+        """Show one event; raises KeyboardInterrupt once Ctrl-C was pressed."""
+        if self._pressed:
+            raise KeyboardInterrupt
         match event:
             case events.StageStarted(title=title):
                 self._finish()
@@ -58,6 +73,10 @@ class Display:
                 self.console.print(f"[{style}]{'!' if warning else '·'} {escape(text)}[/]", highlight=False)
             case _:
                 pass
+
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self._pressed = True
+        raise KeyboardInterrupt
 
     def _line(self, done: events.StageDone) -> None:
         took = "done before" if done.skipped else f"{done.seconds:.1f} s"

@@ -105,11 +105,7 @@ def run_recipe(recipe: DistillRecipe, home: Path, *, fresh: bool = False) -> Out
     from stillhouse.recipes.distill import distill as run
 
     with Display(progress()) as display:
-        try:
-            return run(recipe, home, display, fresh=fresh, command=shlex.join(["stillhouse", *sys.argv[1:]]))
-        except KeyboardInterrupt:
-            progress().print("Interrupted. The same command goes on from here.")
-            raise
+        return run(recipe, home, display, fresh=fresh, command=shlex.join(["stillhouse", *sys.argv[1:]]))
 
 
 def show_outcome(outcome: Outcome) -> None:

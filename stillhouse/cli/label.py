@@ -46,11 +46,7 @@ def label(
     from stillhouse.recipes.label import label as label_recipe
 
     with Display(progress()) as display:
-        try:
-            labelled = label_recipe(chosen, settings.home(home), display)
-        except KeyboardInterrupt:
-            progress().print("Interrupted. The same command goes on from here.")
-            raise
+        labelled = label_recipe(chosen, settings.home(home), display)
     if json:
         emit(labelled.to_json())
         return

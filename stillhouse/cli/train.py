@@ -87,11 +87,7 @@ def run_recipe(recipe: TrainRecipe, path: Path, how: RunOptions) -> Finished | N
     if assist_training():
         return None
     with Display(progress()) as display:
-        try:
-            return run_training(recipe, f"The recipe {path}", how, display)
-        except KeyboardInterrupt:
-            progress().print("Interrupted. The same command goes on from here.")
-            raise
+        return run_training(recipe, f"The recipe {path}", how, display)
 
 
 def show_plan(recipe: TrainRecipe, path: Path, json: bool) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import signal
 
 import pytest
 from rich.console import Console
@@ -40,3 +43,22 @@ def test_progress_outside_a_stage_is_passed_over():
     with Display(Console(file=written)) as display:
         display(Progress("words", 1, 2, "early"))
     assert written.getvalue() == ""
+
+
+def test_ctrl_c_ends_a_run_even_where_its_exception_gets_lost():
+    written, shown = io.StringIO(), []
+    before = signal.getsignal(signal.SIGINT)
+
+    def run() -> None:
+        with Display(Console(file=written)) as display:
+            for event in EVENTS:
+                display(event)
+                shown.append(event)
+                with contextlib.suppress(KeyboardInterrupt):  # as a finaliser does
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert len(shown) == 1
+    assert "Interrupted. The same command goes on from here." in written.getvalue()
+    assert signal.getsignal(signal.SIGINT) is before
