@@ -27,12 +27,16 @@ from stillhouse.signals.shards import Origin, ShardReader, ShardWriter
 from stillhouse.tasks.image import ImageTask
 from stillhouse.tasks.task import Task
 from stillhouse.teachers.teacher import Teacher
-from stillhouse.training.events import Listener, Progress, StageDone, StageStarted
+from stillhouse.training.events import Listener, Note, Progress, StageDone, StageStarted
 
 __all__ = ["Labelled", "label", "label_rows", "open_signals", "sample_ids", "signals_place"]
 
 COMMIT_EVERY = 10.0
 """Seconds of a teacher's work that a kill may cost."""
+LOOKED_AT = 200
+"""About so many samples tell how much of the teacher's probability is kept."""
+ENOUGH = 0.9
+ADVICE = 'Keep draws of an unsure teacher (teacher.keep = "samples:50"), or give cross_entropy some weight beside it.'
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Labelled:
     bytes: int
     skipped: bool
     kind: str = "signals"
+    held: float | None = None
+    """Of the likeliest labels or tokens: the share of the teacher's probability that they hold, 0..1, on average."""
 
     def to_json(self) -> dict[str, Any]:
         """The one object that `--json` prints."""
@@ -52,6 +58,7 @@ class Labelled:
             "samples": self.samples,
             "bytes": self.bytes,
             "skipped": self.skipped,
+            **({} if self.held is None else {"mass_held": self.held}),
         }
 
 
@@ -119,7 +126,7 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
     if any(folder.glob("*.shard")):
         done = ShardReader(folder, dataset=dataset, teacher=teacher)
         _check_codec(done.codec, recipe, folder)
-        made = _labelled(folder, len(done), True)
+        made = _labelled(folder, True)
     else:
         opened = open_teachers(recipe)
         made_of = make_task(recipe, rows, opened)
@@ -129,16 +136,26 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
         assert asked is not None
         with ShardWriter(folder, "signals", origin, _codec(recipe, task)) as writer:
             _write(writer, recipe, rows, (task, asked), tell)
-            samples = len(writer)
             writer.finish()
-        made = _labelled(folder, samples, False)
-    summary = f"{made.samples:,} samples, {recipe.teacher.keep}, {made.bytes / 1e6:.1f} MB"
+        made = _labelled(folder, False)
+    holds = "" if made.held is None else f", which hold {made.held:.0%} of the teacher's probability"
+    summary = f"{made.samples:,} samples, {recipe.teacher.keep}{holds}, {made.bytes / 1e6:.1f} MB"
     tell(StageDone("label", summary, made.skipped, time.monotonic() - started))
+    if made.held is not None and made.held < ENOUGH:
+        tell(Note(f"What lies outside of {recipe.teacher.keep} teaches nothing. {ADVICE}", warning=True))
     return made
 
 
-def _labelled(folder: Path, samples: int, skipped: bool) -> Labelled:
-    return Labelled(folder, samples, sum(file.stat().st_size for file in folder.glob("*.shard")), skipped)
+def _labelled(folder: Path, skipped: bool) -> Labelled:
+    reader, size = ShardReader(folder), sum(file.stat().st_size for file in folder.glob("*.shard"))
+    return Labelled(folder, len(reader), size, skipped, held=_held(reader))
+
+
+def _held(reader: ShardReader) -> float | None:
+    """The share of the teacher's probability that the kept likeliest hold; None of draws."""
+    every = list(reader.samples())
+    read = reader.read(every[:: max(1, len(every) // LOOKED_AT)])
+    return float(1 - read.signal.tail()[read.told].mean()) if isinstance(read.signal, told.TopK) else None
 
 
 def _write(writer: ShardWriter, recipe: TrainRecipe, rows: Rows, asked: tuple[Task, Teacher], tell: Listener) -> None:

@@ -18,7 +18,7 @@ from stillhouse.recipes.label import label, label_rows, open_signals, sample_ids
 from stillhouse.recipes.read_rows import read_rows
 from stillhouse.recipes.training import read_train_recipe
 from stillhouse.teachers.cached import Cached
-from stillhouse.training.events import StageDone, silent
+from stillhouse.training.events import Note, StageDone, silent
 from tests.recipes.runs import ROOT
 from tests.recipes.tiny_recipes import prepare
 
@@ -51,6 +51,18 @@ def test_what_is_kept_is_what_the_teacher_says(name, tmp_path):
     found = kept.scores.log_probs
     real = there.unsqueeze(-1) & (found > -8)
     torch.testing.assert_close(found[real], logs[real], atol=0.2, rtol=0.05)
+
+
+def test_how_much_of_the_teacher_is_kept_is_told(tmp_path):
+    told = []
+    few = label(small(tmp_path, "offline", "teacher.keep=topk:3"), tmp_path / "home", told.append)
+    assert 0 < few.held == few.to_json()["mass_held"] < 0.9
+    assert any(isinstance(event, Note) and event.warning and "samples:50" in event.text for event in told)
+    told.clear()
+    every = label(small(tmp_path, "offline", "teacher.keep=topk:9999"), tmp_path / "home", told.append)
+    assert every.held == pytest.approx(1, abs=1e-3)
+    assert not any(isinstance(event, Note) for event in told)
+    assert label(small(tmp_path, "offline", "teacher.keep=samples:9"), tmp_path / "home", silent).held is None
 
 
 def test_draws_are_kept_too_and_follow_from_the_seed(tmp_path):
