@@ -65,6 +65,8 @@ class Pool:
 
 
 def read_rows(path: Path) -> Rows:
+    if not path.is_file():
+        raise SystemExit(f"{path} does not exist. Name the folder of the datasets: --data DIR")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [(row["text"], row["label"]) for row in map(json.loads, file)]
 

@@ -198,6 +198,8 @@ def read(name: str, arguments: argparse.Namespace) -> tuple[Lessons, Part]:
 
 
 def load(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        raise SystemExit(f"{path} does not exist. Name the folder of the datasets: --data DIR")
     with gzip.open(path, "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
