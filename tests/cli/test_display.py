@@ -47,7 +47,7 @@ def test_progress_outside_a_stage_is_passed_over():
 
 def test_ctrl_c_ends_a_run_even_where_its_exception_gets_lost():
     written, shown = io.StringIO(), []
-    before = signal.getsignal(signal.SIGINT)
+    outer = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore Ctrl-C
 
     def run() -> None:
         with Display(Console(file=written)) as display:
@@ -61,4 +61,5 @@ def test_ctrl_c_ends_a_run_even_where_its_exception_gets_lost():
         run()
     assert len(shown) == 1
     assert "Interrupted. The same command goes on from here." in written.getvalue()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, outer)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator, Sequence
@@ -97,7 +98,13 @@ def distil(traffic: Path, folder: Path, *options: object) -> dict:
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start a command line in a process of its own, in small."""
     command = [sys.executable, "-m", "tests.recipes.small", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes, preexec_fn=_heed)
+
+
+def _heed() -> None:
+    """Ctrl-C ends the process, also where whoever runs the tests ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextmanager

@@ -143,7 +143,8 @@ class Sandbox:
             return _read(talk.result(), process.returncode, self._limits.seconds)
         finally:
             _kill(process)
-            await asyncio.gather(_stop(talk), _stop(watch), process.wait())
+            await asyncio.gather(_stop(talk), _stop(watch))
+            await asyncio.gather(_drain(process), process.wait())
 
 
 def _readable() -> list[str]:
@@ -168,6 +169,12 @@ async def _talk(process: Process, task: bytes) -> bytes:
             return bytes(received)
     await process.wait()
     return bytes(received)
+
+
+async def _drain(process: Process) -> None:
+    """Read what a process left behind: while its pipe is full, asyncio does not see that it has ended."""
+    while process.stdout is not None and await process.stdout.read(LARGEST_RESULT):
+        pass
 
 
 async def _watch(folder: str, most: int) -> None:
