@@ -14,18 +14,17 @@ from stillhouse.models.outputs import Batch, Layers, StudentOutput, TeacherOutpu
 from stillhouse.models.scores import Mixture, Projection, Sampled, Scores, TopK, flat
 from stillhouse.objectives.cross_tokenizer import likelihoods_of_chunks
 from stillhouse.objectives.divergences import forward_kl, log_softmax, with_rest
-from stillhouse.objectives.objective import Objective
 from stillhouse.signals.kinds import Kind
 from stillhouse.tasks.chat import ChatTask
 from stillhouse.tasks.embedding import likeness
 from stillhouse.tasks.preference import PreferenceTask
 from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.tasks.task import Task
-from stillhouse.teachers.local import ask
+from stillhouse.training.look import answers
 from stillhouse.training.preferred import judge_pairs
-from stillhouse.training.source import Share, Source
+from stillhouse.training.source import Source
 
-__all__ = ["loss_of", "measure"]
+__all__ = ["measure"]
 
 CHUNK = 1_024
 """Positions whose logits exist at once."""
@@ -46,8 +45,8 @@ def measure(student: nn.Module, task: Task, look: Source) -> dict[str, dict[str,
     wanted = Layers(embedding=Kind.EMBEDDING in look.tells and Kind.SOFT not in look.tells)
     look.begin(student, wanted)
     if isinstance(task, PreferenceTask):
-        return _of_pairs(_answers(student, task, look, wanted))
-    for said, told, batch in _answers(student, task, look, wanted):
+        return _of_pairs(answers(student, task, look, wanted))
+    for said, told, batch in answers(student, task, look, wanted):
         told = _across(sums, said, told, batch)
         if said.scores is not None:
             _add(sums, flat(said.scores), *_part(0, told, batch))
@@ -66,31 +65,10 @@ def measure(student: nn.Module, task: Task, look: Source) -> dict[str, dict[str,
     return means
 
 
-@torch.no_grad()
-def loss_of(student: nn.Module, task: Task, look: Source, objective: Objective) -> float:
-    """What an objective costs over a source's rows, each term over what it counts."""
-    total, count = torch.zeros(()), torch.zeros(())
-    look.begin(student, objective.taps.teacher)
-    for said, told, batch in _answers(student, task, look, objective.taps.student):
-        part = objective(said, told, batch)
-        total, count = total + part.total.float().cpu(), count + part.count.cpu()
-    return float((total / count.clamp(min=1)).sum())
-
-
-def _answers(
-    student: nn.Module, task: Task, look: Source, layers: Layers
-) -> Iterator[tuple[StudentOutput, TeacherOutput, Batch]]:
-    device = next(student.parameters()).device
-    for number in range(look.steps):
-        for batch, told in look.step(0, number, Share()):
-            batch, told = batch.to(device), told.to(device)
-            yield ask(student, task, batch, layers), told, batch
-
-
-def _of_pairs(answers: Iterator[tuple[StudentOutput, TeacherOutput, Batch]]) -> dict[str, dict[str, float]]:
+def _of_pairs(heard: Iterator[tuple[StudentOutput, TeacherOutput, Batch]]) -> dict[str, dict[str, float]]:
     """The figures of pairs of answers."""
     sums = {"student": _Sums(), "teacher": _Sums()}
-    for said, told, batch in answers:
+    for said, told, batch in heard:
         for who, judged in judge_pairs(said, told, batch).items():
             for name, values in judged.items():
                 sums[who].add(name, values)

@@ -126,7 +126,7 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
     if any(folder.glob("*.shard")):
         done = ShardReader(folder, dataset=dataset, teacher=teacher)
         _check_codec(done.codec, recipe, folder)
-        made = _labelled(folder, True)
+        made = _labelled(done, folder, True)
     else:
         opened = open_teachers(recipe)
         made_of = make_task(recipe, rows, opened)
@@ -137,7 +137,7 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
         with ShardWriter(folder, "signals", origin, _codec(recipe, task)) as writer:
             _write(writer, recipe, rows, (task, asked), tell)
             writer.finish()
-        made = _labelled(folder, False)
+        made = _labelled(ShardReader(folder), folder, False)
     holds = "" if made.held is None else f", which hold {made.held:.0%} of the teacher's probability"
     summary = f"{made.samples:,} samples, {recipe.teacher.keep}{holds}, {made.bytes / 1e6:.1f} MB"
     tell(StageDone("label", summary, made.skipped, time.monotonic() - started))
@@ -146,8 +146,8 @@ def label_rows(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> L
     return made
 
 
-def _labelled(folder: Path, skipped: bool) -> Labelled:
-    reader, size = ShardReader(folder), sum(file.stat().st_size for file in folder.glob("*.shard"))
+def _labelled(reader: ShardReader, folder: Path, skipped: bool) -> Labelled:
+    size = sum(file.stat().st_size for file in folder.glob("*.shard"))
     return Labelled(folder, len(reader), size, skipped, held=_held(reader))
 
 

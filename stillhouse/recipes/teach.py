@@ -30,7 +30,7 @@ from stillhouse.recipes.build import (
     ready_to_learn,
     save_student,
 )
-from stillhouse.recipes.figures import loss_of, measure
+from stillhouse.recipes.figures import measure
 from stillhouse.recipes.label import open_signals, sample_ids
 from stillhouse.recipes.read_rows import Rows
 from stillhouse.recipes.soft_labels import heard_labels
@@ -46,6 +46,7 @@ from stillhouse.teachers.teacher import Teacher
 from stillhouse.training.distributed import is_main
 from stillhouse.training.events import Listener, Progress, silent
 from stillhouse.training.exits import AtExits, Exits, PooledHead
+from stillhouse.training.look import loss_of
 from stillhouse.training.loop import Lesson, Schedule, Watch
 from stillhouse.training.loop import train as train_lesson
 from stillhouse.training.mutual import AmongPeers, Mutual, Peers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, cast, final
@@ -28,15 +28,16 @@ from stillhouse.tasks.image import ImageTask
 from stillhouse.tasks.preference import PreferenceTask
 from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.tasks.task import Task
-from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local, ask
+from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local
 from stillhouse.teachers.other_tokens import OtherTokens, check_across
 from stillhouse.training.diagnostics import describe_step
+from stillhouse.training.look import answers, loss_of
 from stillhouse.training.loop import Lesson, Schedule, Watch
 from stillhouse.training.loop import train as train_lesson
 from stillhouse.training.offline import Offline
 from stillhouse.training.online import Online
 from stillhouse.training.preferred import check_learns_pairs, judge_pairs
-from stillhouse.training.source import Share, Source
+from stillhouse.training.source import Source
 from stillhouse.training.task_for import Material, task_for
 
 __all__ = ["Trained", "train"]
@@ -114,7 +115,7 @@ def train(
     look.begin(material.student, objective.taps.teacher)
     before = _figures(material.student, material.task, look)
     lesson = Lesson(material.student, material.task, asked.source(learnt), objective, _rates(material.student, pairs))
-    watch = Watch(lambda now: -_loss(now, material.task, look, objective), lambda done, total, note: None)
+    watch = Watch(lambda now: -loss_of(now, material.task, look, objective), lambda done, total, note: None)
     position = train_lesson(lesson, schedule, watch)
     after = _figures(material.student, material.task, look)
     seconds = time.monotonic() - started
@@ -228,32 +229,11 @@ def _rates(student: nn.Module, pairs: bool) -> list[tuple[nn.Module, float]] | N
     return [(student, 2e-4 if isinstance(student, PreTrainedModel) else 1e-3)]
 
 
-def _answers(
-    student: nn.Module, task: Task, look: Source, layers: Layers
-) -> Iterator[tuple[StudentOutput, TeacherOutput, Batch]]:
-    """What the student says of every batch of a source, with what the teacher told of it."""
-    device = next(student.parameters()).device
-    for number in range(look.steps):
-        for batch, told in look.step(0, number, Share()):
-            batch, told = batch.to(device), told.to(device)
-            yield ask(student, task, batch, layers), told, batch
-
-
-@torch.no_grad()
-def _loss(student: nn.Module, task: Task, look: Source, objective: Objective) -> float:
-    """What the objective costs over a source's rows, each term over what it counts."""
-    total, count = torch.zeros(()), torch.zeros(())
-    for said, told, batch in _answers(student, task, look, objective.taps.student):
-        part = objective(said, told, batch)
-        total, count = total + part.total.cpu(), count + part.count.cpu()
-    return float((total / count.clamp(min=1)).sum())
-
-
 @torch.no_grad()
 def _figures(student: nn.Module, task: Task, look: Source) -> dict[str, float]:
     """The means of figures over a source's batches, each over those that have it."""
     found: dict[str, list[float]] = {}
-    for said, told, batch in _answers(student, task, look, Layers()):
+    for said, told, batch in answers(student, task, look, Layers()):
         if isinstance(task, PreferenceTask):
             judged = judge_pairs(said, told, batch)["student"]
             figures = {name: float(values.mean()) for name, values in judged.items()}

@@ -10,13 +10,14 @@ from torch import nn
 
 from stillhouse.models.outputs import Layers, TeacherOutput
 from stillhouse.models.scores import TopK
-from stillhouse.objectives import CrossEntropy, ForwardKL
+from stillhouse.objectives import CrossEntropy
 from stillhouse.objectives.cross_tokenizer import likelihoods_of_chunks
 from stillhouse.recipes.build import make_task, make_teacher, open_model, open_teachers
-from stillhouse.recipes.figures import loss_of, measure
+from stillhouse.recipes.figures import measure
 from stillhouse.recipes.read_rows import read_rows
 from stillhouse.recipes.training import read_train_recipe
 from stillhouse.signals.kinds import Kind
+from stillhouse.training.look import loss_of
 from stillhouse.training.offline import Offline
 from stillhouse.training.online import Online
 from tests.recipes.tiny_recipes import prepare, write_model
@@ -72,15 +73,6 @@ def test_words_alone_give_no_teacher(pair):
     assert found["teacher"] == {}
     assert "kl_to_teacher" not in found["student"]
     assert loss_of(student, task, look, CrossEntropy()) == pytest.approx(found["student"]["loss"], rel=1e-5)
-
-
-def test_an_objectives_loss_is_over_what_it_counts(pair):
-    student, task, teacher = pair
-    look = Online(task, teacher, range(10), 4, 0)
-    apart = [loss_of(student, task, look, term) for term in (ForwardKL(), CrossEntropy())]
-    assert loss_of(student, task, look, 0.5 * ForwardKL() + 2 * CrossEntropy()) == pytest.approx(
-        0.5 * apart[0] + 2 * apart[1], rel=1e-5
-    )
 
 
 class Remembers:
