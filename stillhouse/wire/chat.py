@@ -9,6 +9,7 @@ import orjson
 
 from stillhouse.chat import ChatCall, Choice, Completion, Message, TokenLogprob, Usage
 from stillhouse.wire.errors import WireError
+from stillhouse.wire.fields import missing, shown, wrong_type
 from stillhouse.wire.response_format import read_shape
 
 __all__ = ["DONE", "read_call", "replace_model", "write_completion", "write_event", "write_stream"]
@@ -29,7 +30,7 @@ def read_call(body: bytes) -> ChatCall:
     request = _read_object(body)
     model = _required(request, "model")
     if not isinstance(model, str):
-        raise _wrong_type("model", "a string", model)
+        raise wrong_type("model", "a string", model)
     messages, beyond = _read_messages(_required(request, "messages"))
     stream, logprobs = _flag(request, "stream"), _flag(request, "logprobs")
     top_logprobs = _whole(request, "top_logprobs", low=0, high=20, default=0)
@@ -149,7 +150,7 @@ def _read_object(body: bytes) -> dict[str, Any]:
 
 def _read_messages(value: object) -> tuple[tuple[Message, ...], str | None]:
     if not isinstance(value, list):
-        raise _wrong_type("messages", "an array of objects", value)
+        raise wrong_type("messages", "an array of objects", value)
     rows = cast(list[object], value)
     if not rows:
         raise WireError("'messages' is too short: at least one message is needed.", "empty_array", "messages")
@@ -159,13 +160,13 @@ def _read_messages(value: object) -> tuple[tuple[Message, ...], str | None]:
 
 def _read_message(value: object, path: str) -> tuple[Message, str | None]:
     if not isinstance(value, dict):
-        raise _wrong_type(path, "an object", value)
+        raise wrong_type(path, "an object", value)
     row = cast(dict[str, Any], value)
     role = _required(row, "role", f"{path}.role")
     if not isinstance(role, str) or role not in ROLES:
         supported = ", ".join(f"'{name}'" for name in sorted(ROLES))
         raise WireError(
-            f"Invalid value: {_shown(role)}. Supported values are: {supported}.", "invalid_value", f"{path}.role"
+            f"Invalid value: {shown(role)}. Supported values are: {supported}.", "invalid_value", f"{path}.role"
         )
     content = row.get("content")
     if isinstance(content, str):
@@ -173,7 +174,7 @@ def _read_message(value: object, path: str) -> tuple[Message, str | None]:
     if content is None and role in ("assistant", "function"):
         return Message(role, ""), None
     if not isinstance(content, list):
-        raise _wrong_type(f"{path}.content", "a string or an array of content parts", content)
+        raise wrong_type(f"{path}.content", "a string or an array of content parts", content)
     text, beyond = _read_parts(cast(list[object], content), f"{path}.content")
     return Message(role, text), beyond
 
@@ -183,7 +184,7 @@ def _read_parts(parts: Sequence[object], path: str) -> tuple[str, str | None]:
     beyond: str | None = None
     for index, part in enumerate(parts):
         if not isinstance(part, dict):
-            raise _wrong_type(f"{path}[{index}]", "an object", part)
+            raise wrong_type(f"{path}[{index}]", "an object", part)
         fields = cast(dict[str, Any], part)
         kind = _required(fields, "type", f"{path}[{index}].type")
         if kind not in ("text", "refusal"):
@@ -191,7 +192,7 @@ def _read_parts(parts: Sequence[object], path: str) -> tuple[str, str | None]:
             continue
         text = fields.get(kind)
         if not isinstance(text, str):
-            raise _wrong_type(f"{path}[{index}].{kind}", "a string", text)
+            raise wrong_type(f"{path}[{index}].{kind}", "a string", text)
         words.append(text)
     return "".join(words), beyond
 
@@ -208,7 +209,7 @@ def _include_usage(request: dict[str, Any], stream: bool) -> bool:
     if options is None:
         return False
     if not isinstance(options, dict):
-        raise _wrong_type("stream_options", "an object", options)
+        raise wrong_type("stream_options", "an object", options)
     if not stream:
         raise WireError("'stream_options' is only allowed when 'stream' is true.", "invalid_value", "stream_options")
     return _flag(cast(dict[str, Any], options), "include_usage", "stream_options.include_usage")
@@ -216,7 +217,7 @@ def _include_usage(request: dict[str, Any], stream: bool) -> bool:
 
 def _required(fields: dict[str, Any], name: str, path: str | None = None) -> object:
     if fields.get(name) is None:
-        raise WireError(f"Missing required parameter: '{path or name}'.", "missing_required_parameter", path or name)
+        raise missing(path or name)
     return fields[name]
 
 
@@ -224,7 +225,7 @@ def _flag(fields: dict[str, Any], name: str, path: str | None = None) -> bool:
     value = fields.get(name)
     if value is None or isinstance(value, bool):
         return bool(value)
-    raise _wrong_type(path or name, "a boolean", value)
+    raise wrong_type(path or name, "a boolean", value)
 
 
 def _whole(fields: dict[str, Any], name: str, *, low: int, high: int, default: int) -> int:
@@ -232,7 +233,7 @@ def _whole(fields: dict[str, Any], name: str, *, low: int, high: int, default: i
     if value is None:
         return default
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(name, "an integer", value)
+        raise wrong_type(name, "an integer", value)
     if value < low:
         words = f"Invalid '{name}': expected a value >= {low}, but got {value} instead."
         raise WireError(words, "integer_below_min_value", name)
@@ -240,14 +241,3 @@ def _whole(fields: dict[str, Any], name: str, *, low: int, high: int, default: i
         words = f"Invalid '{name}': expected a value <= {high}, but got {value} instead."
         raise WireError(words, "integer_above_max_value", name)
     return value
-
-
-def _wrong_type(path: str, expected: str, value: object) -> WireError:
-    return WireError(
-        f"Invalid type for '{path}': expected {expected}, but got {_shown(value)} instead.", "invalid_type", path
-    )
-
-
-def _shown(value: object) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -10,7 +10,7 @@ import orjson
 
 from stillhouse.wire.errors import WireError
 
-__all__ = ["Fields", "missing", "one_of", "read_body", "writable", "wrong_type", "wrong_value"]
+__all__ = ["Fields", "missing", "one_of", "read_body", "shown", "writable", "wrong_type", "wrong_value"]
 
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512
 """OpenAI's bounds on metadata."""
@@ -162,7 +162,7 @@ def one_of(value: object, options: Sequence[str], path: str) -> str:
     """A value that must be one of some strings."""
     if not isinstance(value, str) or value not in options:
         supported = ", ".join(f"'{option}'" for option in options)
-        raise wrong_value(path, f"{_shown(value)} is none of {supported}")
+        raise wrong_value(path, f"{shown(value)} is none of {supported}")
     return value
 
 
@@ -174,7 +174,7 @@ def missing(path: str) -> WireError:
 def wrong_type(path: str, expected: str, value: object) -> WireError:
     """The error for a value of another type; `expected` completes "expected ..."."""
     where = f"for '{path}'" if path else "of the request's body"
-    words = f"Invalid type {where}: expected {expected}, but got {_shown(value)} instead."
+    words = f"Invalid type {where}: expected {expected}, but got {shown(value)} instead."
     return WireError(words, "invalid_type", path or None)
 
 
@@ -193,7 +193,8 @@ def _pair(pairs: Fields, key: str) -> str:
     return value
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in the words of an error: its JSON, at most 40 characters of it."""
     try:
         text = orjson.dumps(value).decode()
     except TypeError:
