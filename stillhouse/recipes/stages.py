@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 
 from stillhouse.bundle.manifest import Featurizer
-from stillhouse.compression.quantize import quantize_int8
+from stillhouse.compression.quantize import quantize
 from stillhouse.errors import ExportMismatch
 from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.efficiency import Pace, measure_pace
@@ -31,19 +31,21 @@ from stillhouse.training.loop import Schedule, Watch
 
 __all__ = ["Candidate", "Stages"]
 
-VERSION = 4
+VERSION = 5
 """Raised when a stage would make something else of the same inputs."""
 ASSISTANT_TOKENS = 1.0e6
 TOKENS = {"words": 4.5e6, "static": 4.5e6, "encoder": 1.5e6}
 """How much text each family is shown while it learns: what a laptop does in a minute or two."""
 LEAST_STEPS, MOST_EPOCHS = 200, 60
 """So few rows that an epoch is a handful of steps are shown more often."""
-SAME = {"int8": 0.95, "float32": 0.999}
-"""Share of rows on which an export must repeat the trained student's answer; else the next precision is tried."""
+SAME = {"int8+int4": 0.98, "int8": 0.95, "float32": 0.999}
+"""Share of rows on which an export must repeat the trained student's answer; else the next precision is tried.
+
+`int8+int4` has int8 matrices and embeddings of 4 bits, for students that have embeddings of tokens."""
 SAMPLE = 2_000
 """Rows on which an export is compared with the trained student."""
-DROP = 0.01
-"""How much agreement with the teacher an export may cost, or its standard error where rows are few."""
+DROP, LESS = 0.01, 0.003
+"""How much agreement with the teacher an export may cost, or its standard error where rows are few; 4 bits: LESS."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +201,12 @@ class Stages:
         more = self.lessons.train.texts[: max(0, SAMPLE - len(selection))]
         before = shares(self.room.logits(taught, (selection + more)[:SAMPLE], precision="no"), sizes)
         makers: dict[str, Callable[[], object]] = {
-            "int8": lambda: quantize_int8(whole, model),
+            "int8+int4": lambda: quantize(whole, model, embeddings=4),
+            "int8": lambda: quantize(whole, model),
             "float32": lambda: whole.replace(model),
         }
+        if taught.tokenizer is None:
+            del makers["int8+int4"]
         parity = Parity(0.0, 1.0, 0)
         for precision, make in makers.items():
             make()
@@ -209,15 +214,20 @@ class Stages:
             scores = student.logits(selection)
             after = shares(np.concatenate([scores, student.logits(more)])[:SAMPLE], sizes)
             parity = compare(before, after)
-            if parity.agreement >= SAME[precision] and not self._costs_agreement(before, after):
+            cost, doubt = self._cost(before, after)
+            allowed = LESS if precision == "int8+int4" else max(DROP, doubt)
+            if parity.agreement >= SAME[precision] and cost <= allowed:
                 return precision, parity, scores
         raise ExportMismatch(
             f"The exported student gives another answer than the trained one on {1 - parity.agreement:.1%} of "
             f"{parity.rows} rows, even as float32. Try another --student or --encoder."
         )
 
-    def _costs_agreement(self, before: list[Floats], after: list[Floats]) -> bool:
-        """Whether the export agrees with the teacher clearly less often than the trained student, on selection rows."""
+    def _cost(self, before: list[Floats], after: list[Floats]) -> tuple[float, float]:
+        """By how much less an export agrees with the teacher than the trained student, and the standard error of it.
+
+        Both are shares of the selection rows.
+        """
         labels = self.lessons.selection.labels[:SAMPLE]
         old, new = (
             float(
@@ -227,7 +237,7 @@ class Stages:
             )
             for fields in (before, after)
         )
-        return old - new > max(DROP, math.sqrt(old * (1 - old) / len(labels)))
+        return old - new, math.sqrt(old * (1 - old) / len(labels))
 
     def _temperatures(self, scores: Floats) -> list[float]:
         """What makes the exported student's confidence true on the selection rows, field by field."""

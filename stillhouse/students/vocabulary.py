@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,14 +23,17 @@ _BYTE = re.compile("<0x[0-9A-F]{2}>")
 """What SentencePiece falls back to for a character it does not know."""
 _SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "decoder_start_token_id")
 """How configs of Transformers name the ids of special tokens."""
+_LATIN_ENDS = "\u024f"
+"""Up to here are Latin letters, and all of the characters that byte-level tokenizers write bytes as."""
 
 
-def trim(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[Tokenizer, list[int]]:
+def trim(tokenizer: Tokenizer, texts: Iterable[str], least: int = 1) -> tuple[Tokenizer, list[int]]:
     """A tokenizer with fewer tokens, and the old id of each of its tokens in order.
 
-    Kept are the tokens that `texts` use, special and added tokens, single characters (so that any text still
-    reads as pieces), and whatever merges need to build these. Texts that only use kept tokens read exactly as
-    before. Unknown kinds of model are left whole. It neither truncates nor pads.
+    Kept are the tokens that at least so many of `texts` use, special and added tokens, single characters of the
+    scripts that `texts` use (so that any text in them still reads as pieces), signs and digits, and whatever merges
+    need to build these. Texts that only use kept tokens read exactly as before; letters of a script that no text
+    has become unknown. Unknown kinds of model are left whole. It neither truncates nor pads.
     """
     tokenizer = Tokenizer.from_str(tokenizer.to_str())
     tokenizer.no_truncation()
@@ -39,9 +43,10 @@ def trim(tokenizer: Tokenizer, texts: Iterable[str]) -> tuple[Tokenizer, list[in
     old = tokenizer.get_vocab(with_added_tokens=True)
     if kind not in ("WordPiece", "BPE", "Unigram"):
         return tokenizer, list(range(max(old.values()) + 1))
-    used = {token for text in texts for token in tokenizer.encode(text).tokens}
+    seen = Counter(token for text in texts for token in set(tokenizer.encode(text).tokens))
+    used = {token for token, times in seen.items() if times >= least}
     used.update(token["content"] for token in spec["added_tokens"])
-    used.update(token for token in old if len(_bare(token)) <= 1 or _BYTE.fullmatch(token))
+    used.update(_singles(old, scripts={_script(letter) for token in seen for letter in _bare(token)}))
     used.update(_unknown(spec["model"]))
     if kind == "BPE":
         used |= _needed_by_merges(spec["model"], used)
@@ -70,6 +75,23 @@ def _bare(token: str) -> str:
     for mark in _MARKS:
         token = token.removeprefix(mark).removesuffix(mark)
     return token
+
+
+def _singles(tokens: Iterable[str], scripts: set[str]) -> set[str]:
+    """The tokens of one character that is no letter, or a letter of one of the scripts; and those of one byte."""
+    known = scripts | {""}
+    return {
+        token
+        for token in tokens
+        if _BYTE.fullmatch(token) or (len(_bare(token)) <= 1 and _script(_bare(token)) in known)
+    }
+
+
+def _script(letter: str) -> str:
+    """Which script a letter is of, as its Unicode name begins; nothing for Latin letters and what is no letter."""
+    if letter <= _LATIN_ENDS or not unicodedata.category(letter).startswith("L"):
+        return ""
+    return unicodedata.name(letter, "").partition(" ")[0]
 
 
 def _unknown(model: dict[str, Any]) -> set[str]:

@@ -40,6 +40,8 @@ STATIC_WIDTH = 256
 TEMPERATURE = 2.0
 POOL, COPIES = 20_000, 16
 """Prompts the assistant speaks about: lessons, and up to so many made of each, until there are so many in all."""
+MANY, SELDOM = 5_000, 2
+"""Of so many lessons, a token must be in so many for a small student to keep it."""
 MEASURED = 2_000
 """Selection rows scored while training; all of them are scored afterwards."""
 
@@ -108,6 +110,16 @@ class Classroom:
         keep_positions(encoder.model, max_tokens)
         return Pretrained(replace(encoder, tokenizer=tokenizer), max_tokens)
 
+    @cached_property
+    def common(self) -> tuple[Tokenizer, list[int]]:
+        """What the smaller students read by: where lessons are many, without the tokens that few of them have.
+
+        With it the old id of each of its tokens. A rare token's row is hardly taught, and is most of a small student.
+        """
+        texts = self.lessons.train.texts
+        least = SELDOM if len(texts) >= MANY else 1
+        return trim(self.pretrained.encoder.tokenizer, texts, least)
+
     @property
     def encoder_layers(self) -> int:
         """Blocks of the whole encoder; 0 without one."""
@@ -135,7 +147,9 @@ class Classroom:
         student = EncoderStudent(shrink(whole.encoder, rung.layers), labels)
         if assistant is not None:
             student.head_from(whole)
-        return self._reads_tokens(student)
+        tokenizer, kept = self.common
+        keep_tokens(student.encoder, kept)
+        return self._reads_tokens(student, tokenizer)
 
     def teach(self, taught: Taught, schedule: Schedule, watch: Watch, teacher: Floats | None = None) -> None:
         """Train a student: on a teacher's logits about the pool `[rows, all labels]` if given, else on the answers.
@@ -217,18 +231,19 @@ class Classroom:
         taught.student.eval()
         return taught
 
-    def _reader(self) -> TokenizerReader:
-        tokenizer = Tokenizer.from_str(self.pretrained.encoder.tokenizer.to_str())
-        return TokenizerReader(tokenizer, self.pretrained.max_tokens)
+    def _reader(self, tokenizer: Tokenizer | None = None) -> TokenizerReader:
+        own = Tokenizer.from_str((tokenizer or self.pretrained.encoder.tokenizer).to_str())
+        return TokenizerReader(own, self.pretrained.max_tokens)
 
-    def _reads_tokens(self, student: Student) -> Taught:
-        reader = self._reader()
+    def _reads_tokens(self, student: Student, tokenizer: Tokenizer | None = None) -> Taught:
+        reader = self._reader(tokenizer)
         return Taught(student, reader, Featurizer("tokenizer", self.pretrained.max_tokens), reader.tokenizer)
 
     def _static(self, labels: int) -> Taught:
         if self.encoder_name is not None:
-            vectors = static_vectors(self.pretrained.encoder.model.eval(), STATIC_WIDTH)
-            return self._reads_tokens(StaticStudent(vectors, labels))
+            tokenizer, kept = self.common
+            vectors = static_vectors(self.pretrained.encoder.model.eval(), STATIC_WIDTH)[torch.tensor(kept)]
+            return self._reads_tokens(StaticStudent(vectors, labels), tokenizer)
         tokenizer = _new_tokenizer(self.lessons.train.texts)
         vectors = torch.randn(tokenizer.get_vocab_size(), STATIC_WIDTH) / STATIC_WIDTH**0.5
         student = StaticStudent(vectors, labels)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from stillhouse.artifacts import hash_file
-from stillhouse.compression.quantize import quantize_int8
+from stillhouse.compression.quantize import quantize
 from stillhouse.export.onnx import export_onnx
 from tests.models import tiny
 from tests.students.families import FAMILIES, LABELS, student
@@ -75,7 +75,7 @@ def test_its_graph_gives_the_same_logits(family, shape, exported):
 
 @every_family
 def test_eight_bits_mostly_agree(family, exported, tmp_path):
-    quantize_int8(exported[family], tmp_path / "int8.onnx")
+    quantize(exported[family], tmp_path / "int8.onnx")
     ids, mask = batch(200, 12)
     whole, small = (logits_of(graph, ids, mask) for graph in (exported[family], tmp_path / "int8.onnx"))
     assert (whole.argmax(1) == small.argmax(1)).mean() > 0.9
@@ -87,5 +87,5 @@ def test_the_same_weights_give_the_same_bytes(family, exported, tmp_path):
     export_onnx(student(family), tmp_path / "again.onnx")
     assert hash_file(tmp_path / "again.onnx") == hash_file(exported[family])
     for name in ("one", "two"):
-        quantize_int8(exported[family], tmp_path / name)
+        quantize(exported[family], tmp_path / name)
     assert hash_file(tmp_path / "one") == hash_file(tmp_path / "two")

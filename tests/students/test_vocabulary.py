@@ -126,6 +126,30 @@ def test_no_traffic_leaves_what_any_text_needs(whole):
     assert "[UNK]" not in trim(whole, [])[0].encode("parcel").tokens
 
 
+def test_letters_of_scripts_that_no_text_has_are_left_out():
+    pieces = ["[UNK]", "a", "z", "##b", "é", "7", "☃", "😀", "д", "##ж", "水", "あ", "parcel"]
+    whole = Tokenizer(models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    whole.pre_tokenizer = pre_tokenizers.Whitespace()
+    latin, _ = trim(whole, ["ab"])
+    assert set(latin.get_vocab()) == {"[UNK]", "a", "z", "##b", "é", "7", "☃", "😀"}
+    assert latin.encode("水 7").tokens == ["[UNK]", "7"]
+    russian, _ = trim(whole, ["ab", "д"])
+    assert set(russian.get_vocab()) - set(latin.get_vocab()) == {"д", "##ж"}
+
+
+@every_kind
+def test_a_token_that_few_texts_have_reads_as_pieces(whole):
+    words = sorted(set(" ".join(CORPUS).split()) - {"where", "is", "the", "parcel"})
+    word = max(words, key=lambda word: len(word) / len(whole.encode(word).tokens))
+    texts = ["parcel parcel", "where is the parcel", f"where is the {word}"]
+    often, kept = trim(whole, texts, least=2)
+    assert often.encode(texts[1]).tokens == whole.encode(texts[1]).tokens
+    rare, pieces = whole.encode(word).tokens, often.encode(word).tokens
+    assert len(pieces) > len(rare)
+    assert "[UNK]" not in pieces
+    assert len(kept) < len(trim(whole, texts)[1])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(" ".join(CORPUS).split()), min_size=1, max_size=8), st.sampled_from(sorted(TOKENIZERS)))
 def test_any_traffic_reads_as_before(words, kind):

@@ -52,6 +52,21 @@ def test_the_encoder_is_fitted_to_the_lessons(room):
     assert room.encoder_layers == tiny.BLOCKS
 
 
+def test_small_students_of_many_lessons_do_without_rare_tokens(folder, room):
+    assert len(room.common[1]) == room.pretrained.encoder.config.vocab_size
+    texts = [*TEXTS * 900, "the parcel is late"]
+    labels = np.zeros((len(texts), 2), dtype=np.int64)
+    many = Classroom(Lessons(Part(texts, labels, labels), room.lessons.selection, (2, 3)), folder, 0, HARDWARE)
+    assistant = many.assistant()
+    student = many.rung(Rung("encoder", 2), assistant)
+    assert student.student.encoder.config.vocab_size < assistant.student.encoder.config.vocab_size
+    rare, common = (
+        [taught.tokenizer.encode(text).tokens for taught in (assistant, student)] for text in (texts[-1], texts[0])
+    )
+    assert len(rare[1]) > len(rare[0])
+    assert common[1] == common[0]
+
+
 @pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.name)
 def test_every_rung_reads_texts_and_answers_every_label(rung, room):
     taught = room.rung(rung, room.assistant())
