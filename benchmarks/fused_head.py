@@ -5,7 +5,8 @@ One step is the loss between two heads and its gradients to the student's states
 trainer); `matrix products` are the four products of matrices that no method can do without, and nothing else. Each
 measurement is a process of its own, forked after all imports; rivals take turns, and the best of the rounds counts.
 CPU-seconds and wall seconds are told; memory is the highest above what was there before the step, with the gradients
-(`peak_mb`) and without them (`beyond_gradients_mb`). On a CPU numbers are float32, on a GPU bfloat16.
+(`peak_mb`) and without them (`beyond_gradients_mb`). On a CPU numbers are float32, on a GPU bfloat16; there
+`stillhouse` takes Triton kernels where it can, which `path` tells, and `stillhouse plain` the plain maths.
 
     pip install --no-deps --target PEERS trl==1.16.0 liger-kernel==0.8.5
     pip install --target PEERS datasets        # TRL imports it
@@ -38,6 +39,8 @@ from torch.nn import functional
 from stillhouse.extras import version
 from stillhouse.models.outputs import Batch, StudentOutput, TeacherOutput
 from stillhouse.models.scores import Projection
+from stillhouse.objectives.combine import Response
+from stillhouse.objectives.kernels import climber
 from stillhouse.objectives.response import ForwardKL, JensenShannon, ReverseKL
 from stillhouse.recipes.provenance import versions
 
@@ -106,8 +109,18 @@ Method = Callable[[Given], Tensor]
 """The mean loss over the positions that count."""
 
 
+def objective_of(beta: float) -> Response:
+    return {0.0: ForwardKL(), 1.0: ReverseKL()}.get(beta) or JensenShannon(beta)
+
+
+def path(device: str, beta: float) -> str:
+    """What `stillhouse` computes its loss by on a device."""
+    kernels = climber(torch.device(device), [objective_of(beta).cost])
+    return "plain maths" if kernels is None else f"triton {version('triton')}"
+
+
 def stillhouse(given: Given) -> Tensor:
-    objective = {0.0: ForwardKL(), 1.0: ReverseKL()}.get(given.beta) or JensenShannon(given.beta)
+    objective = objective_of(given.beta)
     student, teacher = (
         Projection(states.unsqueeze(0), weight)
         for states, weight in ((given.states, given.weight), (given.teacher_states, given.teacher_weight))
@@ -117,6 +130,11 @@ def stillhouse(given: Given) -> Tensor:
     batch = Batch({}, nothing, torch.zeros(1, dtype=torch.long, device=told.device))
     sums = objective(StudentOutput(student), TeacherOutput(teacher, told), batch)
     return sums.total / sums.count
+
+
+def stillhouse_plain(given: Given) -> Tensor:
+    os.environ["STILLHOUSE_KERNELS"] = "plain"  # of this process, which measures nothing else
+    return stillhouse(given)
 
 
 def naive(given: Given) -> Tensor:
@@ -177,6 +195,7 @@ def products(given: Given) -> Tensor:
 
 METHODS: dict[str, Method] = {
     "stillhouse": stillhouse,
+    "stillhouse plain": stillhouse_plain,
     "trl": trl,
     "liger": liger,
     "naive": naive,
@@ -188,7 +207,7 @@ def main() -> int:
     arguments = parse(sys.argv[1:])
     started = time.monotonic()
     torch.set_num_threads(arguments.threads)
-    methods = available(arguments.peers)
+    methods = available(arguments.peers, arguments.device)
     kind = (arguments.device, torch.bfloat16 if arguments.device == "cuda" else torch.float32)
     rows = [measure_case(case, methods, kind) for case in cases(arguments)]
     errors = {name: accuracy(*small, methods, arguments.device) for name, small in SMALL.items()}
@@ -198,6 +217,7 @@ def main() -> int:
         "device": torch.cuda.get_device_name() if arguments.device == "cuda" else processor(),
         "threads": arguments.threads,
         "dtype": str(kind[1]).removeprefix("torch."),
+        "path": {f"beta {beta}": alone(path, arguments.device, beta) for beta in sorted({row["beta"] for row in rows})},
         "versions": versions() | {package: version(package) for name, package in PEERS.items() if name in methods},
         "seconds": round(time.monotonic() - started),
         "cases": rows,
@@ -220,14 +240,16 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def available(peers: Path | None) -> dict[str, Method]:
-    """The methods at hand, their packages loaded."""
-    if peers is None:
-        return {name: method for name, method in METHODS.items() if name not in PEERS}
-    sys.path.append(str(peers.resolve()))
-    importlib.import_module("trl.trainer.distillation_trainer")
-    importlib.import_module("liger_kernel.chunked_loss")
-    return METHODS
+def available(peers: Path | None, device: str) -> dict[str, Method]:
+    """The methods at hand, their packages loaded; on a CPU `stillhouse` itself takes the plain maths."""
+    absent = set(PEERS) if peers is None else set()
+    if peers is not None:
+        sys.path.append(str(peers.resolve()))
+        importlib.import_module("trl.trainer.distillation_trainer")
+        importlib.import_module("liger_kernel.chunked_loss")
+    if device == "cpu":
+        absent.add("stillhouse plain")
+    return {name: method for name, method in METHODS.items() if name not in absent}
 
 
 def cases(arguments: argparse.Namespace) -> list[Case]:
@@ -270,8 +292,9 @@ def measure_case(case: Case, methods: dict[str, Method], kind: tuple[str, torch.
 
 
 def measure(method: Method, case: Case, kind: tuple[str, torch.dtype]) -> dict[str, float]:
-    """One step: seconds and megabytes."""
-    method(Given.of(Case(70, 300, case.beta, 0.5, (16, 32)), kind)).backward()
+    """One step: seconds and megabytes. Kernels are compiled before, for as many labels."""
+    labels = case.labels if kind[0] == "cuda" else 300
+    method(Given.of(Case(70, labels, case.beta, 0.5, (16, 32)), kind)).backward()
     given = Given.of(case, kind)
     gradients = (given.states.numel() + given.weight.numel()) * given.weight.element_size() / MB
     peak = Peak(kind[0])
@@ -413,6 +436,7 @@ def ratio(row: dict[str, Any], key: str, above: str, below: str) -> float:
 
 def lines(result: dict[str, Any]) -> Iterator[str]:
     yield f"{result['device']}, {result['threads']} thread(s), {result['dtype']}"
+    yield "stillhouse takes " + ", ".join(f"{way} at {case}" for case, way in result["path"].items())
     for row in result["cases"]:
         yield f"\n{row['positions']} positions, {row['labels']} labels, beta {row['beta']}, {row['masked']:.0%} masked"
         for name, found in row["methods"].items():

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from stillhouse.errors import UsageError
 
-__all__ = ["debug", "home", "launched", "secret", "share_cores", "threads_shared_among"]
+__all__ = [
+    "database",
+    "debug",
+    "forget",
+    "home",
+    "is_set",
+    "kernels",
+    "launched",
+    "secret",
+    "share_cores",
+    "threads_shared_among",
+]
 
 
 def home(chosen: Path | None = None) -> Path:
@@ -17,6 +28,11 @@ def home(chosen: Path | None = None) -> Path:
     if chosen is not None:
         return chosen
     return Path(os.environ.get("STILLHOUSE_HOME") or ".stillhouse")
+
+
+def database(chosen: str | None = None) -> str | None:
+    """The URL of the database: `--database`, else `STILLHOUSE_DATABASE`, else None: a file in the home folder."""
+    return chosen or os.environ.get("STILLHOUSE_DATABASE") or None
 
 
 def secret(variable: str) -> str:
@@ -30,9 +46,28 @@ def secret(variable: str) -> str:
     return value
 
 
+def is_set(variable: str) -> bool:
+    """Whether an environment variable holds anything."""
+    return bool(os.environ.get(variable, "").strip())
+
+
 def debug() -> bool:
     """Whether `STILLHOUSE_DEBUG` asks for tracebacks instead of messages."""
     return os.environ.get("STILLHOUSE_DEBUG", "") not in {"", "0"}
+
+
+def kernels() -> str:
+    """`STILLHOUSE_KERNELS`: how costs of large vocabularies are computed on a GPU, `auto`, `plain` or `triton`."""
+    wish = os.environ.get("STILLHOUSE_KERNELS") or "auto"
+    if wish not in ("auto", "plain", "triton"):
+        raise UsageError(f"STILLHOUSE_KERNELS is `{wish}`; it must be auto, plain or triton.")
+    return wish
+
+
+def forget(prefix: str) -> None:
+    """Take every variable with this beginning out of the environment, so that no library acts on it."""
+    for name in [name for name in os.environ if name.startswith(prefix)]:
+        del os.environ[name]
 
 
 def launched() -> tuple[int, int] | None:

@@ -29,6 +29,20 @@ def test_an_empty_secret_is_wrong_use_and_names_the_variable(value, monkeypatch)
         settings.secret("TEACHER_KEY")
 
 
+@pytest.mark.parametrize(
+    ("value", "wanted"), [("", "auto"), ("auto", "auto"), ("plain", "plain"), ("triton", "triton")]
+)
+def test_kernels_are_chosen_by_one_of_three_words(value, wanted, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_KERNELS", value)
+    assert settings.kernels() == wanted
+
+
+def test_another_word_for_kernels_is_refused(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_KERNELS", "fast")
+    with pytest.raises(UsageError, match="`fast`; it must be auto, plain or triton"):
+        settings.kernels()
+
+
 @pytest.mark.parametrize(("value", "wanted"), [("1", True), ("0", False), ("", False)])
 def test_debug_is_asked_for_by_one(value, wanted, monkeypatch):
     monkeypatch.setenv("STILLHOUSE_DEBUG", value)
@@ -74,3 +88,26 @@ def test_processes_share_the_cores_unless_the_user_said_otherwise(monkeypatch):
     with settings.threads_shared_among(2):
         assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_variables_of_a_library_are_forgotten_by_their_beginning(monkeypatch):
+    monkeypatch.setenv("OTHERS__KEY", "x")
+    monkeypatch.setenv("OTHER", "y")
+    settings.forget("OTHERS_")
+    assert "OTHERS__KEY" not in os.environ
+    assert os.environ["OTHER"] == "y"
+
+
+def test_the_database_is_the_option_then_the_environment(monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_DATABASE", "sqlite:///a.db")
+    assert settings.database("sqlite:///b.db") == "sqlite:///b.db"
+    assert settings.database() == "sqlite:///a.db"
+    monkeypatch.setenv("STILLHOUSE_DATABASE", "")
+    assert settings.database() is None
+
+
+def test_whether_a_variable_is_set_is_told_without_its_value(monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", " ")
+    assert not settings.is_set("TEACHER_KEY")
+    monkeypatch.setenv("TEACHER_KEY", "sk-1")
+    assert settings.is_set("TEACHER_KEY")

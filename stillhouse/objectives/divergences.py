@@ -14,6 +14,7 @@ from torch.nn import functional
 
 __all__ = [
     "LEAST",
+    "NEVER",
     "cross_entropy",
     "decoupled",
     "forward_kl",
@@ -32,8 +33,7 @@ __all__ = [
 LEAST = -1e4
 """Log-probabilities are not taken below this: exp is zero there, and zero times it is still zero."""
 
-
-_NEVER = -1e30
+NEVER = -1e30
 """The log-probability of a label whose logit is minus infinity: finite, so that zero times it is zero."""
 
 
@@ -43,7 +43,7 @@ def log_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
     Labels at minus infinity, such as those that pad a vocabulary, get no probability and no gradient.
     """
     wide = logits if logits.dtype == torch.float64 else logits.float()
-    return functional.log_softmax(wide if temperature == 1 else wide / temperature, dim=-1).clamp(min=_NEVER)
+    return functional.log_softmax(wide if temperature == 1 else wide / temperature, dim=-1).clamp(min=NEVER)
 
 
 def forward_kl(student: Tensor, teacher: Tensor) -> Tensor:

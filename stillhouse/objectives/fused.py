@@ -5,6 +5,8 @@ a divergence makes several copies. Here positions go through both heads in chunk
 within a chunk the divergence and its slope are computed for a few positions at a time, which stay in the processor's
 cache, and the slope takes the logits' place. Logits and sums are float32 whatever the weights are (float64 stays), and
 values and gradients are those of the plain maths. Of logits that are there already the gradient is the only copy.
+
+On a GPU Triton kernels may take whole chunks from logits to slopes in place, without copies; `kernels.py` says when.
 """
 
 from __future__ import annotations
@@ -18,8 +20,9 @@ from torch import Tensor
 
 from stillhouse.models.scores import Mixture, Projection
 from stillhouse.objectives.cost import Cost, Known
+from stillhouse.objectives.kernels import climber
 
-__all__ = ["summed"]
+__all__ = ["plainly", "summed"]
 
 _CHUNK = {"cpu": 1 << 24, "cuda": 1 << 27}
 """Logits of one model that exist at once: 64 MB on a CPU, 512 MB on a GPU."""
@@ -106,15 +109,13 @@ class _Work:
         ]
         size, few = _sizes(len(head.states), len(head.weight), totals.device.type)
         buffer = totals.new_empty(size, len(head.weight))
-        teacher = _Teacher(self.known, size, totals.dtype)
+        kernel = climber(totals.device, [cost for _, cost in self.terms])
+        teacher, climb = _Teacher(self.known, size, totals.dtype, raw=kernel is not None), kernel or plainly
         for part in _parts(len(head.states), size):
             products = _project(head[part], buffer)
             near = teacher.near(self.its[part])
-            for some in _parts(len(products), few):
-                logits = head.finish(products[some])
-                slope = self._climb(logits, near(some), totals, any(wanted))
-                if slope is not None:
-                    products[some] = _before_finish(slope, head, logits)
+            for some in _parts(len(products), few if kernel is None or teacher.copies else size):
+                totals += climb(products[some], (head, teacher.head), near(some), self.terms, any(wanted))
             if any(wanted):
                 _gather(gradients, part, products, head[part])
         return gradients
@@ -122,47 +123,72 @@ class _Work:
     def _on_logits(self, logits: Tensor, totals: Tensor, wanted: bool) -> Tensor | None:
         gradient = torch.zeros_like(logits) if wanted else None
         size, few = _sizes(len(self.mine), logits.shape[-1], totals.device.type)
-        teacher = _Teacher(self.known, size, totals.dtype)
+        kernel = climber(totals.device, [cost for _, cost in self.terms])
+        teacher, climb = _Teacher(self.known, size, totals.dtype, raw=kernel is not None), kernel or plainly
         for part in _parts(len(self.mine), size):
             rows, near = self.mine[part], teacher.near(self.its[part])
             for some in _parts(len(rows), few):
-                slope = self._climb(logits[rows[some]], near(some), totals, wanted)
-                if gradient is not None and slope is not None:
+                slope = logits[rows[some]].to(totals.dtype)
+                totals += climb(slope, (None, teacher.head), near(some), self.terms, wanted)
+                if gradient is not None:
                     gradient.index_add_(0, rows[some], slope.to(gradient.dtype))
         return gradient
-
-    def _climb(self, logits: Tensor, near: Known, totals: Tensor, wanted: bool) -> Tensor | None:
-        """Add what a few positions cost to the totals; the slope of it all along their logits, if it is wanted."""
-        slope: Tensor | None = None
-        for number, (weight, cost) in enumerate(self.terms):
-            nats, own = cost.with_slope(logits, near) if wanted else (cost.nats(logits, near), None)
-            totals[number] += weight * nats.sum()
-            if own is not None:
-                slope = own.mul_(weight) if slope is None else slope.add_(own, alpha=weight)
-        return slope
 
 
 @final
 class _Teacher:
-    """What is known, chunk by chunk: a teacher's states are projected into one buffer."""
+    """What is known, chunk by chunk: a teacher's states are projected into one buffer.
 
-    def __init__(self, known: Known, size: int, dtype: torch.dtype) -> None:
+    If `raw`, products stay what they are, and `head` says what becomes of them.
+    """
+
+    def __init__(self, known: Known, size: int, dtype: torch.dtype, raw: bool) -> None:
         self._answers, self._scores, self._buffer = known.answers, known.scores, None
+        self.copies = isinstance(known.scores, Tensor)
+        """Whether positions are picked from dense scores, so that few should be at once."""
+        self.head: Projection | None = None
         if isinstance(known.scores, Projection):
             self._scores = _detached(known.scores)
+            self.head = self._scores if raw else None
             self._buffer = self._scores.states.new_empty(size, len(self._scores.weight), dtype=dtype)
 
     def near(self, places: Tensor) -> Callable[[slice], Known]:
         """What is known of a chunk of positions, for a few of them at a time."""
         scores, answers = self._scores, None if self._answers is None else self._answers[places]
         if isinstance(scores, Projection) and self._buffer is not None:
-            products, head = _project(scores[places], self._buffer), scores
-            return lambda some: Known(head.finish(products[some]), None if answers is None else answers[some])
+            products, head, raw = _project(scores[places], self._buffer), scores, self.head is not None
+            dense = (lambda some: products[some]) if raw else (lambda some: head.finish(products[some]))
+            return lambda some: Known(dense(some), None if answers is None else answers[some])
         if isinstance(scores, Mixture):
             whole = Known(scores[places].logits(), answers)
             return lambda some: whole[some]
         known = Known(scores, self._answers)
         return lambda some: known[places[some]]
+
+
+def plainly(
+    products: Tensor,
+    heads: tuple[Projection | None, Projection | None],
+    known: Known,
+    terms: Sequence[tuple[float, Cost]],
+    learning: bool,
+) -> Tensor:
+    """The weighted sum of each cost over a few positions `[terms]`; if learning, their slope takes the products' place.
+
+    `products` `[n, labels]` are the student's, before its head finishes them, or logits if it has none; what is `known`
+    are the teacher's logits.
+    """
+    head, slope = heads[0], None
+    logits = products if head is None else head.finish(products)
+    totals = products.new_zeros(len(terms))
+    for number, (weight, cost) in enumerate(terms):
+        nats, own = cost.with_slope(logits, known) if learning else (cost.nats(logits, known), None)
+        totals[number] = weight * nats.sum()
+        if own is not None:
+            slope = own.mul_(weight) if slope is None else slope.add_(own, alpha=weight)
+    if slope is not None:
+        products.copy_(slope if head is None else _before_finish(slope, head, logits))
+    return totals
 
 
 def _before_finish(slope: Tensor, head: Projection, logits: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ never more than the whole divergence; one that tells draws gives cross-entropy a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import final
 
 from torch import Tensor, nn
@@ -134,11 +133,7 @@ class JensenShannon(Response):
 
     @property
     def cost(self) -> Cost:
-        return between(
-            partial(maths.jensen_shannon, beta=self.beta),
-            partial(slopes.jensen_shannon, beta=self.beta),
-            self.temperature,
-        )
+        return between(maths.jensen_shannon, slopes.jensen_shannon, self.temperature, self.beta)
 
 
 @final
@@ -163,11 +158,7 @@ class SkewedForwardKL(Response):
 
     @property
     def cost(self) -> Cost:
-        return between(
-            partial(maths.skewed_forward_kl, alpha=self.alpha),
-            partial(slopes.skewed_forward_kl, alpha=self.alpha),
-            self.temperature,
-        )
+        return between(maths.skewed_forward_kl, slopes.skewed_forward_kl, self.temperature, self.alpha)
 
 
 @final
@@ -192,11 +183,7 @@ class SkewedReverseKL(Response):
 
     @property
     def cost(self) -> Cost:
-        return between(
-            partial(maths.skewed_reverse_kl, alpha=self.alpha),
-            partial(slopes.skewed_reverse_kl, alpha=self.alpha),
-            self.temperature,
-        )
+        return between(maths.skewed_reverse_kl, slopes.skewed_reverse_kl, self.temperature, self.alpha)
 
 
 @final
@@ -305,7 +292,8 @@ class DIST(Composable):
 
     Zero when rows and columns are linear in each other, so a student need not reach the teacher's sureness. Choose it
     for teachers much larger than the student. The columns are those of the positions at hand, so halves of a batch do
-    not add up to the whole, and it needs a few rows. Huang et al. 2022, arxiv.org/abs/2205.10536.
+    not add up to the whole, and it needs a few rows: of one alone every column is flat and counts as alike, so it
+    costs what its rows do. Huang et al. 2022, arxiv.org/abs/2205.10536.
     """
 
     beta: float = 1.0

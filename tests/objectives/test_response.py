@@ -174,6 +174,18 @@ def test_draws_serve_nothing_else():
         ForwardKL(2)(*one(STUDENT, drawn))
 
 
+def test_dist_of_one_position_is_that_of_its_row():
+    whole, rows = ((DIST(1, gamma)(*one(STUDENT, TEACHER))) for gamma in (1, 0))
+    assert whole.count == 1
+    assert whole.total == rows.total
+    assert DIST(0, 1)(*one(STUDENT, TEACHER)).total == 0
+    student, teacher, given = one(STUDENT, TEACHER)
+    student.scores.requires_grad_()
+    DIST()(student, teacher, given).total.backward()
+    assert student.scores.grad.isfinite().all()
+    assert student.scores.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize("objective", [LogitMSE(), DecoupledKD(), StandardisedKL(), DIST()])
 @pytest.mark.parametrize("told", [likeliest(2), Sampled(torch.tensor([[[0, 1]]]), torch.tensor([[[3, 1]]]))])
 def test_some_need_a_score_for_every_label(objective, told):
