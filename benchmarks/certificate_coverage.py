@@ -13,7 +13,6 @@ part), or without one TF-IDF and logistic regression fitted on half of the train
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import platform
 import shlex
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import read_rows
 
 from stillhouse.evaluation.answers import Answers, Terms
 from stillhouse.evaluation.binomial import at_least, at_most, clopper_pearson
@@ -64,11 +64,8 @@ class Pool:
         return Answers(self.correct[chosen], self.confidence[chosen])
 
 
-def read_rows(path: Path) -> Rows:
-    if not path.is_file():
-        raise SystemExit(f"{path} does not exist. Name the folder of the datasets: --data DIR")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [(row["text"], row["label"]) for row in map(json.loads, file)]
+def labelled(path: Path) -> Rows:
+    return [(row["text"], row["label"]) for row in read_rows(path)]
 
 
 def quick_student(train: Rows, test: Rows, random: np.random.Generator) -> Pool:
@@ -177,7 +174,7 @@ def targets(rows: list[dict[str, Any]], exact: float) -> list[dict[str, Any]]:
 
 
 def benchmark(data: Path, bundle: Path | None, trials: int, seed: int) -> dict[str, Any]:
-    train, test = (read_rows(data / "banking77" / f"{part}.jsonl.gz") for part in ("train", "test"))
+    train, test = (labelled(data / "banking77" / f"{part}.jsonl.gz") for part in ("train", "test"))
     student_seed = np.random.default_rng(seed)
     pool = bundled_student(bundle, test) if bundle else quick_student(train, test, student_seed)
     print(f"{pool.student}: agrees on {pool.agreement:.2%} of {len(pool.correct)} calls", file=sys.stderr)

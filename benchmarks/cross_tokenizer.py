@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import gzip
 import importlib
 import itertools
 import json
@@ -39,6 +38,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read_text
 from tokenizers import Encoding, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 import stillhouse
@@ -139,11 +139,7 @@ def find_peer() -> SimpleNamespace | None:
 
 def read(data: Path, *names: str) -> str:
     """Texts one after the other, their line ends as they are."""
-    parts: list[str] = []
-    for name in names:
-        with gzip.open(data / "lm_text" / f"{name}.txt.gz", "rt", encoding="utf-8", newline="") as file:
-            parts.append(file.read())
-    return "\n".join(parts)
+    return "\n".join(read_text(data, name, as_it_is=True) for name in names)
 
 
 def byte_level(text: str, size: int) -> Tokenizer:

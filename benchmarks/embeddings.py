@@ -40,8 +40,9 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from rows import read_rows
 from torch import Tensor, nn
-from trials import begin, difference, finish, goal, interval, parser_of, precision, read_rows, tell
+from trials import begin, difference, finish, goal, interval, parser_of, precision, tell
 
 import stillhouse
 from stillhouse.extras import version

@@ -35,8 +35,9 @@ from typing import Any, final
 
 import numpy as np
 import torch
+from rows import read_rows
 from torch import Tensor, nn
-from trials import begin, clear, difference, finish, goal, interval, parser_of, precision, read_rows, tell, words_of
+from trials import begin, clear, difference, finish, goal, interval, parser_of, precision, tell, words_of
 
 import stillhouse
 from stillhouse.extras import version

@@ -21,7 +21,6 @@ are 95 % by Student's t over seeds; gains are paired by seed.
 from __future__ import annotations
 
 import argparse
-import gzip
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read_text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -153,8 +153,7 @@ def read(data: Path, size: Size) -> Material:
     rows: list[str] = []
     held: list[str] = []
     for name in TEXTS:
-        with gzip.open(data / "lm_text" / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
-            text = file.read()
+        text = read_text(data, name)
         cut = 9 * len(text) // 10
         rows += [text[start : start + CHARACTERS] for start in range(0, cut - CHARACTERS, CHARACTERS)]
         held.append(text[cut:])

@@ -17,7 +17,6 @@ distributions with a common prior, as those of language models; what the worst c
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import math
 import platform
@@ -32,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rows import read_text
 
 from stillhouse.signals.codec import Codec, SampledCodec, TopKCodec, decode_samples, encode_samples
 from stillhouse.signals.entries import Entries, EntryCoder
@@ -107,11 +107,6 @@ def made_up(vocabulary: int, positions: int, spread: float, seed: int) -> Iterat
             yield heat * (prior + np.float32(spread) * random.standard_normal((CHUNK, vocabulary), dtype=np.float32))
         else:
             yield heat * np.stack([random.permutation(zipf) * np.float32(1.3) for _ in range(CHUNK)])
-
-
-def read_text(data: Path, name: str) -> str:
-    with gzip.open(data / "lm_text" / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
-        return file.read()
 
 
 class Trigrams:

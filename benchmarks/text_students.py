@@ -14,7 +14,6 @@ The datasets on the hub: PolyAI/banking77, clinc/clinc_oos (plus), SetFit/sst2, 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import statistics
 import sys
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from rows import read_rows
 
 from stillhouse.export.onnx import export_onnx
 from stillhouse.inference.onnx_student import OnnxStudent
@@ -180,7 +180,7 @@ def interval(values: list[float]) -> dict[str, float]:
 def read(name: str, arguments: argparse.Namespace) -> tuple[Lessons, Part]:
     """A dataset's training and selection rows (a tenth of train where it brings none), and its test rows."""
     train, chosen, test = (
-        [] if part is None else load(arguments.data / name / f"{part}.jsonl.gz") for part in FILES[name]
+        [] if part is None else read_rows(arguments.data / name / f"{part}.jsonl.gz") for part in FILES[name]
     )
     order = np.random.default_rng(arguments.seed).permutation(len(train))
     train = [train[row] for row in order]
@@ -195,13 +195,6 @@ def read(name: str, arguments: argparse.Namespace) -> tuple[Lessons, Part]:
         return Part([row["text"] for row in rows], known, np.full_like(known, -1))
 
     return Lessons(part(train), part(chosen), (len(labels),)), part(test)
-
-
-def load(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        raise SystemExit(f"{path} does not exist. Name the folder of the datasets: --data DIR")
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def open_stages(lessons: Lessons, seed: int, home: Path) -> Stages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import logging
 import os
@@ -135,12 +134,6 @@ def goals(targets: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for one in targets:
         measured = f"{one['measured']:.4g}" if isinstance(one["measured"], float) else one["measured"]
         yield f"{'met ' if one['met'] else 'MISS'} {one['name']}: {measured} (target {one['target']})"
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a gzipped JSONL file."""
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
 
 
 def tell(words: str) -> None:

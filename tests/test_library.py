@@ -18,7 +18,7 @@ def test_the_verbs_are_those_of_their_folders():
     assert stillhouse.shrink is shrink
     assert stillhouse.train is train
     assert stillhouse.objectives is objectives
-    assert {"shrink", "train", "objectives", "__version__"} <= set(dir(stillhouse))
+    assert {"label", "shrink", "train", "objectives", "__version__"} <= set(dir(stillhouse))
 
 
 def test_every_objective_of_the_catalogue_has_its_name_there():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps as to_json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,11 @@ __all__ = ["label"]
 def label(
     recipe: Annotated[Path, typer.Argument(help="A TOML file with the teacher, the data and how they are read.")],
     signals: Annotated[
-        str | None, typer.Option(help="What is kept at each position: topk:50 (likeliest) or samples:50 (draws).")
+        list[str] | None,
+        typer.Option(
+            help="What is kept: topk:50 (the likeliest) or samples:50 (draws); beside them hidden:0,5 (states of "
+            "blocks) and embedding; may be repeated."
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Overrule a key of the recipe: data.tokens=256; may be repeated.")
@@ -34,7 +39,8 @@ def label(
 
     Example: stillhouse label my.toml --signals topk:50
     """
-    chosen = read_recipe(recipe, [*(changes or []), *([f"teacher.keep={signals}"] if signals else [])])
+    kept = [f"teacher.keep={to_json(signals)}"] if signals else []
+    chosen = read_recipe(recipe, [*(changes or []), *kept])
     if dry_run:
         show_plan(chosen, recipe, json)
         return

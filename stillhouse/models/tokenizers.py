@@ -68,14 +68,25 @@ def read_ids(texts: Sequence[str], tokenizer: Any, tokens: int) -> tuple[list[Id
     `tokenizer` is one of Transformers, or a `tokenizers.Tokenizer`, which is left as it is.
     """
     if isinstance(tokenizer, Tokenizer):
-        own = Tokenizer.from_str(tokenizer.to_str())
-        own.no_padding()
-        own.enable_truncation(tokens)
-        found, padding = [encoding.ids for encoding in own.encode_batch_fast(list(texts))], 0
+        found, padding = _cut(list(texts), tokenizer, tokens), 0
     else:
         read = tokenizer(list(texts), truncation=True, max_length=tokens, return_attention_mask=False)
         found, padding = read["input_ids"], int(tokenizer.pad_token_id or 0)
     return [np.asarray(ids or [padding], dtype=np.int64) for ids in found], padding
+
+
+def _cut(texts: list[str], tokenizer: Tokenizer, tokens: int) -> list[list[int]]:
+    """The ids of each text; only where some are too long, or a setting is in the way, is the tokenizer copied."""
+    plain = tokenizer.padding is None and tokenizer.truncation is None
+    found = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)] if plain else []
+    again = [at for at in range(len(texts)) if not plain or len(found[at]) > tokens]
+    if again:
+        own = Tokenizer.from_str(tokenizer.to_str())
+        own.no_padding()
+        own.enable_truncation(tokens)
+        cut = dict(zip(again, own.encode_batch_fast([texts[at] for at in again]), strict=True))
+        found = [cut[at].ids if at in cut else found[at] for at in range(len(texts))]
+    return found
 
 
 def pad(rows: Sequence[Ids], multiple: int = 1, padding: int = 0) -> tuple[Ids, Ids]:

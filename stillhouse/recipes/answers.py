@@ -17,7 +17,8 @@ from stillhouse.generation.answer_book import AnswerBook
 from stillhouse.generation.ask import PATIENCE, ask_all
 from stillhouse.recipes.endpoint import ApiSection
 from stillhouse.recipes.read_rows import Rows, read_rows
-from stillhouse.recipes.training import TaskName, TrainRecipe
+from stillhouse.recipes.sections import TaskName
+from stillhouse.recipes.training import TrainRecipe
 from stillhouse.tasks.explained import asked_twice
 from stillhouse.teachers.api import TeacherApi
 from stillhouse.training.events import Listener, Note, Progress, StageDone, StageStarted

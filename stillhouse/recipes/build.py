@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
 from stillhouse.artifacts import hash_json
 from stillhouse.errors import UsageError
+from stillhouse.models.devices import choose
 from stillhouse.models.layers import blocks, token_embedding
 from stillhouse.models.load import Dtype, load_causal, load_classifier, load_encoder, load_image, load_tokenizer
 from stillhouse.models.tokenizers import read_ids
@@ -24,15 +26,17 @@ from stillhouse.objectives.catalog import CATALOG
 from stillhouse.objectives.combine import WeightedSum
 from stillhouse.objectives.objective import Objective
 from stillhouse.recipes.read_rows import Rows, read_rows
+from stillhouse.recipes.sections import SourceKind, StudentSection, TaskName
 from stillhouse.recipes.toml import fill
-from stillhouse.recipes.training import SourceKind, StudentSection, TaskName, TrainRecipe
+from stillhouse.recipes.training import TrainRecipe
+from stillhouse.signals.keep import Keep
 from stillhouse.signals.kinds import Kind
 from stillhouse.students.lora import Lora, lora
 from stillhouse.students.shrink import shrink
 from stillhouse.tasks.chat import ChatTask, read_chat
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.embedding import Pooling, read_texts, save_sentence_encoder
-from stillhouse.tasks.image import Augmentation, look_of, read_images
+from stillhouse.tasks.image import Augmentation, ImageTask, look_of, read_images
 from stillhouse.tasks.preference import read_preferences
 from stillhouse.tasks.rationale import read_rationales
 from stillhouse.tasks.task import Task
@@ -118,8 +122,9 @@ def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:
     )
     origin = open_model(recipe.task, section.model or recipe.teacher.names[0], labels=labels)
     model = origin.model
-    if any(size is not None for size in (section.layers, section.width, section.heads, section.ffn)):
-        model = shrink(model, section.layers, section.width, section.heads, ffn=section.ffn)
+    if section.narrower or section.layers is not None:
+        seen = _rows_of_importance(recipe, rows, origin) if section.looks else None
+        model = shrink(model, section.layers, section.width, section.heads, ffn=section.ffn, batches=seen).cpu()
     names = _label_names(recipe, rows) if labels else ()
     if not set(names) <= set(label_numbers(origin)):
         config = cast("Any", model).config
@@ -128,6 +133,21 @@ def make_student(recipe: TrainRecipe, rows: Rows, number: int = 0) -> Opened:
         torch.manual_seed(recipe.seed + number)
         model = cast("Any", type(model))(deepcopy(cast("Any", model).config)).eval()
     return Opened(origin.name, model, origin.reader)
+
+
+def _rows_of_importance(recipe: TrainRecipe, rows: Rows, opened: Opened) -> list[Mapping[str, Tensor]]:
+    """Some rows to learn from, as the model reads them, by which `shrink` tells what of it matters; it is moved there.
+
+    They are spread evenly over the training part, so the same rows say the same.
+    """
+    wanted = min(recipe.student.importance_rows, len(rows.train))
+    some = [rows.train[at * len(rows.train) // wanted] for at in range(wanted)]
+    answers = None if rows.answers is None else [rows.answers[row] for row in some]
+    task = make_task(recipe, replace(rows, inputs=[rows.inputs[row] for row in some], answers=answers), [opened])
+    task = task.still() if isinstance(task, ImageTask) else task
+    opened.model.to(choose().device)
+    size = recipe.source.batch
+    return [task.batch(range(start, min(wanted, start + size))).inputs for start in range(0, wanted, size)]
 
 
 def _labels(recipe: TrainRecipe, rows: Rows) -> int:
@@ -288,11 +308,34 @@ def make_objective(recipe: TrainRecipe, where: str) -> Objective:
         check_learns_pairs(found, recipe.task is TaskName.PREFERENCE)
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
-    if recipe.source.kind is SourceKind.OFFLINE and found.needs & {Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS}:
-        raise UsageError(
-            f"{where}: kept signals do not hold a teacher's inside, which an objective needs; take online."
-        )
+    if recipe.reads_signals and recipe.teacher.names:  # without a teacher the signals say themselves what they hold
+        _check_kept(recipe, found, where)
     return found
+
+
+def _check_kept(recipe: TrainRecipe, objective: Objective, where: str) -> None:
+    """Refuse an objective that needs more of the teacher than is kept, before anything is asked."""
+    keep, wanted = recipe.keep, objective.taps.teacher
+    blocks = sorted(wanted.hidden - set(keep.hidden))
+    more = Keep(keep.form, keep.count, tuple(sorted({*keep.hidden, *blocks})), keep.embedding or wanted.embedding)
+    if wanted.attention or wanted.heads:
+        raise UsageError(
+            f"{where}: attention, queries, keys and values are not kept, and an objective needs them; take online."
+        )
+    if more != keep:
+        raise UsageError(
+            f"{where}: an objective needs {', '.join(sorted(set(more.words) - set(keep.words)))} of the teacher, and "
+            f"what is kept is {', '.join(keep.words)}. Set keep = {json.dumps(list(more.words))}, or take online."
+        )
+    missing = objective.needs - keep.tells - {Kind.WORDS}
+    if missing:
+        raise UsageError(
+            f"{where}: an objective needs {', '.join(sorted(missing))} of the teacher, and what is kept, "
+            f"{', '.join(keep.words)}, tells {', '.join(sorted(keep.tells))}. {_OTHER_FORMS}"
+        )
+
+
+_OTHER_FORMS = "Keep another form, choose an objective that needs less (docs/objectives.md), or take online."
 
 
 def save_student(recipe: TrainRecipe, folder: Path, student: Opened, task: Task) -> None:

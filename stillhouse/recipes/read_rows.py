@@ -14,7 +14,7 @@ import numpy as np
 
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import UsageError
-from stillhouse.recipes.training import DataSection, TaskName
+from stillhouse.recipes.sections import DataSection, TaskName
 from stillhouse.tasks.explained import asked_twice
 from stillhouse.tasks.pairs import pair_of
 

@@ -18,8 +18,9 @@ from stillhouse.recipes.cache import Artifact, StageCache
 from stillhouse.recipes.label import label_rows, open_signals
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
+from stillhouse.recipes.sections import SourceKind, TaskName
 from stillhouse.recipes.teach import Work, look_at, teach
-from stillhouse.recipes.training import SourceKind, TaskName, TrainRecipe
+from stillhouse.recipes.training import TrainRecipe
 from stillhouse.training.distributed import Company, handed_out, launch, leading
 from stillhouse.training.events import Listener, Note
 
@@ -132,7 +133,7 @@ def _check_out(out: Path) -> None:
 def _depends(recipe: TrainRecipe, rows: Rows, options: RunOptions, tell: Listener) -> dict[str, Any]:
     """What a trained student depends on beside the recipe; labels first where a whole run needs signals."""
     found: dict[str, Any] = {"data": rows.hash, "teachers": [fingerprint(name) for name in recipe.teacher.names]}
-    if recipe.source.kind is SourceKind.OFFLINE and (recipe.teacher.names or recipe.teacher.signals):
+    if recipe.reads_signals:
         if options.evaluate and recipe.teacher.names:
             label_rows(recipe, rows, options.home, tell)
         reader = open_signals(recipe, rows, options.home)
@@ -153,6 +154,7 @@ def _students(recipe: TrainRecipe, rows: Rows, cache: StageCache) -> tuple[tuple
         "seed": recipe.seed,
         "task": recipe.task.value,
         "labels": [fingerprint(recipe.teacher.names[0])] if recipe.teacher.names else [rows.hash],
+        "seen": [rows.hash, _reading(recipe), recipe.source.batch] if section.looks else None,
         "versions": versions(),
     }
     made: list[Artifact] = []
@@ -168,6 +170,11 @@ def _students(recipe: TrainRecipe, rows: Rows, cache: StageCache) -> tuple[tuple
     return tuple(str(one.path) for one in made), [one.hash for one in made]
 
 
+def _reading(recipe: TrainRecipe) -> dict[str, Any]:
+    """How rows are read, whichever files they come from."""
+    return {key: value for key, value in filled(recipe)["data"].items() if key not in ("train", "selection", "test")}
+
+
 def _trained(
     recipe: TrainRecipe,
     students: tuple[str, ...],
@@ -179,7 +186,7 @@ def _trained(
     cache, options, company = how
     plain = filled(recipe)
     said = {key: plain[key] for key in ("task", "source", "objective", "training", "seed", "student")}
-    said["data"] = {key: value for key, value in plain["data"].items() if key not in ("train", "selection", "test")}
+    said["data"] = _reading(recipe)
     said["teacher"] = {key: plain["teacher"][key] for key in ("weights", "precision")}
     said["student"].pop("model")
 

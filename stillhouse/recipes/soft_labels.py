@@ -16,7 +16,8 @@ from stillhouse.data.soft import soft_labels
 from stillhouse.models.outputs import Batch, Layers, TeacherOutput
 from stillhouse.recipes.answers import kept_answers
 from stillhouse.recipes.read_rows import Rows
-from stillhouse.recipes.training import TaskName, TrainRecipe
+from stillhouse.recipes.sections import TaskName
+from stillhouse.recipes.training import TrainRecipe
 from stillhouse.signals.kinds import EVERY_SCORE
 
 __all__ = ["SoftLabels", "heard_labels"]

@@ -33,8 +33,9 @@ from stillhouse.recipes.build import (
 from stillhouse.recipes.figures import measure
 from stillhouse.recipes.label import open_signals, sample_ids
 from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.sections import SourceKind, TaskName
 from stillhouse.recipes.soft_labels import heard_labels
-from stillhouse.recipes.training import SourceKind, TaskName, TrainRecipe
+from stillhouse.recipes.training import TrainRecipe
 from stillhouse.signals.kinds import Kind
 from stillhouse.students.lora import merge
 from stillhouse.tasks.classification import Classification
@@ -160,7 +161,7 @@ def _open(work: Work, learn: bool = True) -> _Class:
     if learn:
         for student in students:
             ready_to_learn(student.model, recipe.student)
-    kept = recipe.source.kind is SourceKind.OFFLINE and (recipe.teacher.names or recipe.teacher.signals)
+    kept = recipe.reads_signals
     live = recipe.teacher.names and not (kept and learn)
     teachers = open_teachers(recipe) if live else _reference(work)
     task = make_task(recipe, rows, [*students, *teachers])

@@ -25,21 +25,21 @@ _CALLED: dict[Any, str] = {
 }
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises UsageError saying where it is not TOML."""
+def read_toml(path: Path, called: str = "The recipe") -> dict[str, Any]:
+    """The tables of a TOML file; raises UsageError saying where it is not TOML. `called` names it there."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"{called} {path} cannot be read: {error.strerror}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"The recipe {path} is not TOML: {error}.") from error
+        raise UsageError(f"{called} {path} is not TOML: {error}.") from error
 
 
 def fill(kind: type[Section], table: dict[str, Any], where: str) -> Section:
     """A frozen dataclass from a table; `where` names the table in errors.
 
     Fields may be int, float, bool, str, Path, a StrEnum, another dataclass (a table), a tuple of any of these
-    (an array), a mapping of numbers (a table), a union of them, or None (left out).
+    (an array), a mapping of numbers or by names (a table), a union of them, or None (left out).
     Raises UsageError naming the key, what was seen and what is known.
     """
     known = {field.name: field for field in fields(cast("Any", kind)) if field.init}
@@ -81,7 +81,8 @@ def _single(kind: Any, value: Any, where: str) -> Any:
             raise UsageError(f"{where} = {value!r} is none of {', '.join(words)}.{_hint(str(value), words, '')}")
         return kind(value)
     if get_origin(kind) is Mapping:
-        return _numbers(value, where)
+        by, each = get_args(kind)
+        return _numbers(value, where) if by is int else _named(each, value, where)
     if kind is dict or get_origin(kind) is dict:
         if isinstance(value, dict):
             return cast("dict[str, Any]", value)
@@ -101,6 +102,13 @@ def _numbers(value: Any, where: str) -> dict[int, int]:
     if not pairs or any(not str(key).removeprefix("-").isdecimal() or type(number) is not int for key, number in pairs):
         raise UsageError(f'{where} must be a table of whole numbers, such as {{ "0" = 0, "2" = 5 }}; it is {value!r}.')
     return {int(key): number for key, number in pairs}
+
+
+def _named(kind: Any, value: Any, where: str) -> dict[str, Any]:
+    """A table whose keys are names that whoever writes it chooses."""
+    if not isinstance(value, dict):
+        raise UsageError(f"{where} must be a table; it is {value!r}.")
+    return {name: _value(kind, each, f"{where}.{name}") for name, each in cast("dict[str, Any]", value).items()}
 
 
 def _one_of(choices: list[Any], value: Any, where: str) -> Any:

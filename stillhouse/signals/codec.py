@@ -17,7 +17,16 @@ from stillhouse.signals.entries import MOST_IDS, MOST_VALUES, Entries, EntryCode
 from stillhouse.signals.levels import Levels, decode_tails, encode_tails
 from stillhouse.signals.told import Sampled, Signal, TopK
 
-__all__ = ["Codec", "Prepared", "SampledCodec", "TopKCodec", "codec_of", "decode_samples", "encode_samples"]
+__all__ = [
+    "Codec",
+    "NoScores",
+    "Prepared",
+    "SampledCodec",
+    "TopKCodec",
+    "codec_of",
+    "decode_samples",
+    "encode_samples",
+]
 
 Asides = npt.NDArray[np.uint16]
 
@@ -212,8 +221,42 @@ class SampledCodec(Codec):
         return Sampled(entries.ids, np.maximum(entries.values, 0))
 
 
+@final
+@dataclass(frozen=True)
+class NoScores(Codec):
+    """No position is told of: for samples of which only what lies beside the scores is kept."""
+
+    vocabulary: int = field(default=2, init=False)
+
+    @property
+    def most(self) -> int:
+        return 1
+
+    @property
+    def largest(self) -> int:
+        return 1
+
+    @property
+    def asides(self) -> int:
+        return 0
+
+    def describe(self) -> dict[str, Any]:
+        return {"form": "none"}
+
+    def enter(self, signal: Signal) -> tuple[Entries, Asides]:
+        """Nothing; a signal with positions is refused."""
+        if len(signal.ids):
+            raise SignalError("These signals hold no scores, and a sample with scores was given.")
+        return Entries.of(signal.ids, signal.ids, signal.there), np.zeros((0, 0), dtype=np.uint16)
+
+    def tell(self, entries: Entries, asides: Asides) -> Sampled:
+        return Sampled(entries.ids, np.maximum(entries.values, 0))
+
+
 def codec_of(described: Mapping[str, Any]) -> Codec:
     """The codec that `describe` described."""
+    if described["form"] == "none":
+        return NoScores()
     if described["form"] == "sampled":
         return SampledCodec(described["vocabulary"], described["draws"])
     if described["form"] != "top_k":

@@ -139,9 +139,9 @@ class ShardWriter:
         """
         if sample in self:
             raise SignalError(f"Sample {sample!r} is already in {self._part}. Skip samples that are `in` the writer.")
-        prepared = self.codec.prepare(signal)
-        self._pending[sample] = (prepared, _halves(extras or {}, self._widths))
-        self._waiting += len(prepared.told)
+        prepared, halves = self.codec.prepare(signal), _halves(extras or {}, self._widths)
+        self._pending[sample] = (prepared, halves)
+        self._waiting += max([len(prepared.told), *map(len, halves.values())])
         if self._waiting >= _COMMIT:
             self.commit()
 

@@ -57,10 +57,10 @@ def shrink(
         return _thaw(shrink_stages(teacher, layers, width, batches))
     chosen = pick(len(blocks(teacher)), layers)
     if (width, heads, kv_heads, ffn) == (None, None, None, None):
-        return _thaw(_cut(teacher, chosen, share=False))
+        return _thaw(_keep_scale(_cut(teacher, chosen, share=False), chosen))
     if not (width is None or isinstance(width, int)):
         raise UsageError(f"{type(teacher).__name__} has one width, not {list(width)}.")
-    return _narrow(teacher, chosen, _goal(teacher, width, heads, kv_heads, ffn), batches)
+    return _keep_scale(_narrow(teacher, chosen, _goal(teacher, width, heads, kv_heads, ffn), batches), chosen)
 
 
 def _cut(teacher: nn.Module, layers: tuple[int, ...], share: bool) -> nn.Module:
@@ -88,6 +88,23 @@ def _repeats(config: Any) -> bool:
         return type(config).from_dict(deepcopy(written)).to_dict() == written
     except ValueError:
         return False
+
+
+@torch.no_grad()
+def _keep_scale(student: nn.Module, layers: tuple[int, ...]) -> nn.Module:
+    """Where attention is divided by the number of its block (an option of GPT-2), let queries make up for a new one."""
+    if not getattr(student.config, "scale_attn_by_inverse_layer_idx", False):
+        return student
+    for place, (before, block) in enumerate(zip(layers, blocks(student), strict=True)):
+        query: Any = attention(block).inward[0]  # one with keys and values, which come after
+        width = fan_out(query) // 3
+        for weight in (query.weight, query.bias):
+            weight[..., :width] *= (place + 1) / (before + 1)
+        part: Any
+        for part in block.modules():
+            if hasattr(part, "scale_attn_by_inverse_layer_idx") and hasattr(part, "scaling"):
+                part.scaling = (part.head_dim**-0.5 if part.scale_attn_weights else 1.0) / (place + 1)
+    return student
 
 
 def _thaw(student: nn.Module) -> nn.Module:

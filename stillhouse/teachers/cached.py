@@ -17,19 +17,12 @@ from stillhouse.errors import SignalError
 from stillhouse.models.outputs import Batch, Features, Layers, TeacherOutput
 from stillhouse.models.scores import Sampled, TopK
 from stillhouse.signals import told
-from stillhouse.signals.codec import SampledCodec
+from stillhouse.signals.codec import NoScores, SampledCodec
+from stillhouse.signals.keep import EMBEDDING, hidden_name
 from stillhouse.signals.kinds import Kind
 from stillhouse.signals.shards import Read, ShardReader
 
-__all__ = ["EMBEDDING", "Cached", "hidden_name"]
-
-EMBEDDING = "embedding"
-"""The name under which one vector per sample is kept beside its signal."""
-
-
-def hidden_name(layer: int) -> str:
-    """The name under which a block's hidden states are kept beside the signal, a row per token."""
-    return f"hidden.{layer}"
+__all__ = ["Cached"]
 
 
 @final
@@ -39,10 +32,17 @@ class Cached:
     Signals are found by sample, never by step, so any order of rows, number of epochs and size of batch will do.
     """
 
-    def __init__(self, reader: ShardReader, samples: Sequence[str]) -> None:
-        """`samples` is the id of every row of the dataset, as the signals were kept under."""
+    def __init__(self, reader: ShardReader, samples: Sequence[str], read_as: str | None = None) -> None:
+        """`samples` is the id of every row of the dataset, as the signals were kept under.
+
+        `read_as` is the hash of the rows as they were read then, where that is known.
+        """
+        self.read_as = read_as
         self._reader, self._samples = reader, samples
-        kinds = {Kind.SOFT} if isinstance(reader.codec, SampledCodec) else {Kind.SOFT, Kind.TOP}
+        self._scored = not isinstance(reader.codec, NoScores)
+        kinds = {Kind.SOFT} if self._scored else set[Kind]()
+        if self._scored and not isinstance(reader.codec, SampledCodec):
+            kinds.add(Kind.TOP)
         if any(name.startswith(hidden_name(0)[:-1]) for name in reader.widths):
             kinds.add(Kind.HIDDEN)
         if EMBEDDING in reader.widths:
@@ -56,36 +56,52 @@ class Cached:
     def observe(self, batch: Batch, layers: Layers) -> TeacherOutput:
         """What was kept about the rows of a batch; SignalError where a sample is missing or has other positions."""
         names = {layer: hidden_name(layer) for layer in sorted(layers.hidden)}
-        self._check(layers)
+        self.check(layers)
         rows: list[int] = batch.rows.tolist()
         samples = [self._samples[row] for row in rows]
         read = self._reader.read(samples, [*names.values(), *([EMBEDDING] if layers.embedding else [])])
-        positions = batch.labels.shape[1]
-        where = _to_length(read.told, positions, False)
-        if read.told[:, positions:].any():
-            raise SignalError(
-                f"Signals were kept for {read.told.shape[1]} positions and the batch has {positions}: samples were cut "
-                "or tokenized otherwise when they were labelled. Label again with the settings of this run."
-            )
-        tokens = batch.inputs["input_ids"].shape[1] if names else 0
-        hidden = {layer: _to_length(read.extras[name].astype(np.float32), tokens, 0) for layer, name in names.items()}
+        hidden = {layer: _states(read.extras[name], batch) for layer, name in names.items()}
         vectors = torch.from_numpy(read.extras[EMBEDDING][:, 0].astype(np.float32)) if layers.embedding else None
-        device = batch.labels.device
-        return TeacherOutput(_scores(read, positions), where, Features(hidden, embedding=vectors)).to(device)
+        scores, where = self._told(read, batch.labels.shape[1])
+        return TeacherOutput(scores, where, Features(hidden, embedding=vectors)).to(batch.labels.device)
 
-    def _check(self, layers: Layers) -> None:
-        kept = ", ".join(self._reader.widths) or "nothing"
-        missing = [
-            hidden_name(layer) for layer in sorted(layers.hidden) if hidden_name(layer) not in self._reader.widths
-        ]
-        if layers.embedding and EMBEDDING not in self._reader.widths:
-            missing.append(EMBEDDING)
+    def check(self, layers: Layers) -> None:
+        """Refuse with SignalError what was not kept, before any sample is read."""
+        held = self._reader.widths
+        wanted = [*map(hidden_name, sorted(layers.hidden)), *([EMBEDDING] if layers.embedding else [])]
+        missing = [name for name in wanted if name not in held]
         if missing:
             raise SignalError(
-                f"These signals do not hold {missing[0]}, which the objective needs; beside scores they hold {kept}."
+                f"These signals do not hold {missing[0]}, which the objective needs; beside scores they hold "
+                f"{', '.join(held) or 'nothing'}."
             )
         if layers.attention or layers.heads:
             raise SignalError("Attention is not kept among signals; let the teacher answer beside the student.")
+
+    def _told(self, read: Read, positions: int) -> tuple[TopK | Sampled | None, Tensor | None]:
+        """Scores, and the positions `[rows, positions]` that they are of; neither where no scores were kept."""
+        if not self._scored:
+            return None, None
+        if read.told[:, positions:].any():
+            raise SignalError(
+                f"Signals were kept for {read.told.shape[1]} positions and the batch has {positions}: {_OTHERWISE}"
+            )
+        return _scores(read, positions), _to_length(read.told, positions, False)
+
+
+_OTHERWISE = (
+    "samples were cut or tokenized otherwise when they were labelled. Label again with the settings of this run."
+)
+
+
+def _states(kept: npt.NDArray[np.float16], batch: Batch) -> Tensor:
+    """A block's states `[rows, tokens, width]`, of texts as long as the batch; zero past a row's last token."""
+    tokens = kept.shape[1]
+    if "input_ids" in batch.inputs:
+        tokens = batch.inputs["input_ids"].shape[1]
+        if kept.shape[1] > tokens:
+            raise SignalError(f"States were kept of {kept.shape[1]} tokens and the batch has {tokens}: {_OTHERWISE}")
+    return _to_length(kept.astype(np.float32), tokens, 0)
 
 
 def _scores(read: Read, positions: int) -> TopK | Sampled:

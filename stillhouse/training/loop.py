@@ -18,9 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from stillhouse.errors import UsageError
-from stillhouse.models.outputs import Batch, StudentOutput, TeacherOutput
-from stillhouse.models.rows import detach
-from stillhouse.objectives.combine import WeightedSum
+from stillhouse.models.outputs import Batch, TeacherOutput
 from stillhouse.objectives.objective import Objective
 from stillhouse.signals.kinds import Kind
 from stillhouse.tasks.task import Task
@@ -30,6 +28,7 @@ from stillhouse.training.diagnostics import describe_step
 from stillhouse.training.distributed import count, gathered, is_main, load_state, shard, state_of
 from stillhouse.training.optimizer import make_optimizer, make_schedule
 from stillhouse.training.source import Share, Source
+from stillhouse.training.study import Study
 
 __all__ = ["Lesson", "Schedule", "Watch", "train"]
 
@@ -132,36 +131,6 @@ def train(lesson: Lesson, schedule: Schedule, watch: Watch) -> Position:
     return run.position
 
 
-@final
-class _Study(nn.Module):
-    """Student, task and objective in one module, from a batch to loss sums, so that processes can share the pass."""
-
-    def __init__(self, lesson: Lesson) -> None:
-        super().__init__()
-        self.student = lesson.student
-        self.learns = nn.ModuleList()
-        self._lesson = (lesson.task, lesson.objective)
-
-    def forward(self, batch: Batch, teacher: TeacherOutput, shares: Sequence[float]) -> tuple[Tensor, StudentOutput]:
-        """The terms times their `shares`, summed; and what the student said, which is for looking at only."""
-        task, objective = self._lesson
-        said = task.output(self.student, batch, objective.taps.student)
-        if isinstance(objective, WeightedSum) and len(objective.terms) == len(shares):
-            # terms that share a pass through a head have their factors before it
-            weighted = zip(objective.terms, shares, strict=True)
-            fair = WeightedSum(tuple((weight * share, term) for (weight, term), share in weighted))
-            return fair(said, teacher, batch).total.sum(), detach(said)
-        totals = objective(said, teacher, batch).total.reshape(-1)  # a term may count several things
-        return (totals * totals.new_tensor(shares)).sum(), detach(said)
-
-    def fit(self, batch: Batch, teacher: TeacherOutput) -> None:
-        """Make what the objective learns itself to the sizes of a first batch."""
-        task, objective = self._lesson
-        with torch.no_grad():
-            said = task.output(self.student, batch, objective.taps.student)
-        self.learns.extend(objective.learns(said, teacher))
-
-
 @dataclass(frozen=True)
 class _Pieces:
     """One process's micro-batches of a step: the first `real` ones count, others only keep step with its neighbours."""
@@ -180,10 +149,11 @@ class _Run:
         self.total = schedule.epochs * lesson.source.steps
         self.every = max(1, self.total // schedule.evaluations)
         AcceleratorState._reset_state()  # one run's number format is not the next one's
+        self.sharing = DistributedDataParallelKwargs(find_unused_parameters=True)
         self.accelerator = Accelerator(
             mixed_precision=schedule.precision,
             cpu=not torch.cuda.is_available(),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+            kwargs_handlers=[self.sharing],
         )
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, schedule.accumulate)
         self.sharded = schedule.shard and count() > 1
@@ -209,7 +179,7 @@ class _Run:
             lesson = replace(lesson, student=student, rates=rates)
         if lesson.recompute:
             _recompute(lesson.student, True)
-        study = _Study(lesson)
+        study: Any = Study(lesson.student, lesson.task, lesson.objective)
         if lesson.objective.needs & _INSIDE or lesson.objective.taps.student:
             study.fit(*self._pieces(0, 0).every[0])
         study.to(device)
@@ -221,6 +191,9 @@ class _Run:
         if self.sharded:
             self.study, self.optimizer = study, self.accelerator.prepare_optimizer(optimizer)
         else:
+            if count() > 1:
+                with self.accelerator.autocast():
+                    self.sharing.find_unused_parameters = not study.uses_all(*self._pieces(0, 0).every[0])
             self.study, self.optimizer = self.accelerator.prepare(study, optimizer)
         self.rates = make_schedule(optimizer, self.total, schedule.warmup, schedule.shape)
 

@@ -10,7 +10,7 @@ from typing import Any, cast, final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from stillhouse.errors import UsageError
@@ -28,9 +28,11 @@ from stillhouse.tasks.image import ImageTask
 from stillhouse.tasks.preference import PreferenceTask
 from stillhouse.tasks.rationale import RationaleTask
 from stillhouse.tasks.task import Task
+from stillhouse.teachers.cached import Cached
 from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local
 from stillhouse.teachers.other_tokens import OtherTokens, check_across
 from stillhouse.training.diagnostics import describe_step
+from stillhouse.training.labelling import read_as
 from stillhouse.training.look import answers, loss_of
 from stillhouse.training.loop import Lesson, Schedule, Watch
 from stillhouse.training.loop import train as train_lesson
@@ -84,17 +86,19 @@ def train(
 
     `data`: (texts, labels), (pictures, labels), or rows: texts, conversations (`messages`), `prompt` and `completion`,
     `text` and `label`, or pairs (`prompt`, `chosen`, `rejected`; their teacher is the reference, by default the student
-    as it begins). `teacher`: a model that reads what the student reads, a `Teacher`, or what one said of each row as an
-    array `[rows, labels]` (of encoders, vectors `[rows, width]`); None to learn from labels or texts alone.
-    `objective`: by default forward KL, with labels beside it where they are known; of vectors their cosine; without
-    a teacher cross-entropy; of pairs DPO; of rows with a `rationale` StepByStep. `tokenizer`: by default the one beside
-    the student's weights; or a pair, the student's and the teacher's, where that is another and not beside its weights.
-    Across tokenizers the objective is by default ChunkLikelihood with the words. `size`: rows a step.
+    as it begins). `teacher`: a model that reads what the student reads, what `label` kept of one or another `Teacher`,
+    or what one said of each row as an array `[rows, labels]` (vectors `[rows, width]` of encoders, and where the
+    objective is of embeddings alone); None to learn from labels or texts alone. `objective`: by default forward KL,
+    with labels beside it where they are known; of vectors their cosine; without a teacher cross-entropy; of pairs DPO;
+    of rows with a `rationale` StepByStep. `tokenizer`: by default the one beside the student's weights; or a pair, the
+    student's and the teacher's, where that is another and not beside its weights. Across tokenizers the objective is by
+    default ChunkLikelihood with the words. `size`: rows a step.
 
     A tenth of the rows is held out to pick the best weights by. An encoder without a head that is to learn labels
     comes back inside a student with a new one. Raises UsageError where student, data and teacher do not fit.
     """
     started = time.monotonic()
+    teacher = _in_words_of(objective, teacher)
     material = task_for(student, data, teacher, tokenizer)
     objective = objective or _objective(material, teacher)
     pairs = isinstance(material.task, PreferenceTask)
@@ -107,6 +111,8 @@ def train(
         teacher = OtherTokens(reads, material.others, cast("ChatTask", material.task))
     if isinstance(teacher, OtherTokens):
         check_across(objective.needs)
+    if isinstance(teacher, Cached):
+        _check_kept(teacher, material, objective)
     learnt, held = _parts(material.rows, 0 if schedule is None else schedule.seed)
     size = size or (64 if len(learnt) >= 4_000 else 32 if len(learnt) >= 500 else 16)
     schedule = schedule or _schedule(-(-len(learnt) // size))
@@ -143,19 +149,20 @@ class _Asked:
             inside = ANSWERS_AND_INSIDE if self.material.scored else _INSIDE
             more = {Kind.EMBEDDING, Kind.LIKELIHOOD} if isinstance(task, PreferenceTask) else {Kind.EMBEDDING}
             return Online(task, Local(self.teacher, task, inside | more), rows, self.size, self.seed)
-        if hasattr(self.teacher, "observe"):
+        if hasattr(self.teacher, "observe") and not isinstance(self.teacher, _Vectors):
             return Online(task, self.teacher, rows, self.size, self.seed)
         if isinstance(task, PreferenceTask):
             raise UsageError("Pairs of answers are measured against a model: give one, or none for the student itself.")
-        told = torch.as_tensor(np.asarray(self.teacher, dtype=np.float32))
+        vectors = self.teacher if isinstance(self.teacher, _Vectors) else _Vectors(self.teacher)
+        told = vectors.told
         if told.dim() != 2 or len(told) != self.material.rows:
             raise UsageError(
                 f"The teacher's answers have shape {list(told.shape)}; they must be [{self.material.rows}, labels], or "
                 "vectors of that many rows."
             )
-        if self.material.scored:
+        if self.material.scored and vectors is not self.teacher:
             return Offline(task, rows, self.size, self.seed, told.unsqueeze(1))
-        return Online(task, _Vectors(told), rows, self.size, self.seed)
+        return Online(task, vectors, rows, self.size, self.seed)
 
 
 _INSIDE = frozenset({Kind.HIDDEN, Kind.ATTENTION, Kind.HEADS})
@@ -168,13 +175,21 @@ class _Vectors:
     tells = frozenset({Kind.EMBEDDING})
     tokenizer: str | None = None
 
-    def __init__(self, vectors: Tensor) -> None:
-        self._vectors = vectors
+    def __init__(self, vectors: Any) -> None:
+        self.told = torch.as_tensor(np.asarray(vectors, dtype=np.float32))
 
     def observe(self, batch: Batch, layers: Layers) -> TeacherOutput:
         """The vectors of a batch's rows."""
-        found = self._vectors[batch.rows.cpu()].to(batch.rows.device)
+        found = self.told[batch.rows.cpu()].to(batch.rows.device)
         return TeacherOutput(features=Features(embedding=found))
+
+
+def _in_words_of(objective: Objective | None, teacher: Any) -> Any:
+    """A teacher whose answers, an array, are taken as vectors where the objective is of vectors alone."""
+    array = teacher is not None and not isinstance(teacher, nn.Module) and not hasattr(teacher, "observe")
+    if not array or objective is None or objective.needs != {Kind.EMBEDDING}:
+        return teacher
+    return _Vectors(teacher)
 
 
 def _check_apart(student: nn.Module, teacher: Any) -> None:
@@ -183,6 +198,16 @@ def _check_apart(student: nn.Module, teacher: Any) -> None:
         shared = {id(weight) for weight in student.parameters()} & {id(weight) for weight in teacher.parameters()}
         if shared:
             raise UsageError("Student and teacher share weights, so neither could stay or learn. Copy one (deepcopy).")
+
+
+def _check_kept(teacher: Cached, material: Material, objective: Objective) -> None:
+    """Refuse signals of other rows than these, or of less than the objective needs."""
+    if teacher.read_as not in (None, read_as(material.task, material.rows)):
+        raise UsageError(
+            "The signals were kept of other rows than these, or of the same ones read otherwise. Label the same data "
+            "in the same order; the student must have its teacher's tokenizer, and read as many tokens."
+        )
+    teacher.check(objective.taps.teacher)
 
 
 def _objective(material: Material, teacher: Any) -> Objective:

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from stillhouse.errors import UsageError
 from stillhouse.models.layers import fan_out, linear_layers
 from stillhouse.models.tokenizers import read_ids
+from stillhouse.signals.kinds import Kind
 from stillhouse.students.encoder import EncoderStudent
 from stillhouse.students.student import Student
 from stillhouse.tasks.chat import ChatTask, read_chat
@@ -53,8 +54,9 @@ def task_for(student: nn.Module, data: Any, teacher: Any = None, tokenizer: Any 
 
     `data` is (texts, labels), (pictures, labels), or rows: texts, pictures, mappings with `text` and `label`, what
     `read_chat` takes (and `rationale`), or pairs of answers. A language model learns to go on with texts, or to tell
-    answers apart; an encoder without a head learns labels with a new one if there are any, and vectors if not. Raises
-    UsageError where the two do not fit. `tokenizer` is the student's, or a pair of the student's and the teacher's.
+    answers apart; an encoder without a head learns labels with a new one if there are any, and vectors if not, as any
+    student does from an encoder. Raises UsageError where the two do not fit. `tokenizer` is the student's, or a pair of
+    the student's and the teacher's.
     """
     inputs, labels = _apart(data)
     tokenizer, its = cast("tuple[Any, Any]", tokenizer) if isinstance(tokenizer, tuple) else (tokenizer, None)
@@ -140,7 +142,7 @@ def _texts(student: nn.Module, texts: Any, labels: Any, teacher: Any, tokenizer:
     if other is not None:
         raise UsageError(f"{type(student).__name__} learns from texts; a row is {str(other)[:80]!r}.")
     reads = _tokenizer(student, tokenizer)
-    if labels is None and _headless(student) and not _classifies(teacher):
+    if labels is None and (_gives_vectors(teacher) or (_headless(student) and not _classifies(teacher))):
         return Material(read_texts(texts, reads, _limit(student)), student, len(texts), labelled=False, scored=False)
     answers = np.full(len(texts), -1) if labels is None else _numbers(labels, student, teacher)
     classes = (None if _headless(student) else _classes(student)) or _classes(teacher) or int(answers.max()) + 1
@@ -205,6 +207,12 @@ def _classifies(model: Any) -> bool:
     """Whether a teacher is known to give scores for labels."""
     inner = _inner(model)
     return isinstance(inner, Student) or (isinstance(inner, PreTrainedModel) and "ForSeq" in type(inner).__name__)
+
+
+def _gives_vectors(teacher: Any) -> bool:
+    """Whether a teacher is known to give a vector for a text and no scores: an encoder, or what was kept of one."""
+    tells = getattr(teacher, "tells", frozenset[Kind]())
+    return _headless(teacher) or (Kind.EMBEDDING in tells and Kind.SOFT not in tells)
 
 
 def _classes(model: Any) -> int | None:

@@ -27,7 +27,7 @@ def test_how_much_is_kept_is_an_option(tmp_path):
     done = run("label", path, *flags(changes), "--home", tmp_path / "home", "--signals", "samples:20")
     assert (done.code, "18 samples, samples:20" in done.err) == (0, True)
     done = run("label", path, *flags(changes), "--home", tmp_path / "home", "--signals", "top:50")
-    assert (done.code, "keep = 'top:50' is neither" in done.err) == (2, True)
+    assert (done.code, "keep = 'top:50' is none of" in done.err) == (2, True)
 
 
 def test_a_dry_run_asks_nothing(tmp_path):

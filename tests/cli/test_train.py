@@ -10,15 +10,15 @@ from stillhouse.recipes.catalogue import recipe_names, recipe_text
 from tests.recipes.runs import run
 from tests.recipes.tiny_recipes import flags, prepare, task_of
 
-LABELLED = "offline"
-"""The recipe whose signals must be written first."""
+LABELLED = ("offline", "offline_feature")
+"""The recipes whose signals must be written first."""
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_of_the_library_runs(name, tmp_path):
     path, changes = prepare(name, tmp_path)
     place = (*flags(changes), "--home", tmp_path / "home")
-    if name == LABELLED:
+    if name in LABELLED:
         assert run("label", path, *place).code == 0
     done = run("train", path, *place, "--json")
     assert done.code == 0, done.err

@@ -9,7 +9,7 @@ import runpy
 import pytest
 
 from stillhouse.objectives.catalog import CATALOG
-from stillhouse.recipes.training import SourceKind
+from stillhouse.recipes.sections import SourceKind
 from stillhouse.students.ladder import Rung
 from tests.structure.source import ROOT
 

@@ -70,6 +70,17 @@ def test_ids_are_read_by_tokenizers_of_either_kind_which_stay_as_they_were():
     assert own.truncation is None
 
 
+def test_a_tokenizer_that_pads_or_cuts_is_read_without_and_keeps_its_settings():
+    own, plain = tiny.wordpiece(), tiny.wordpiece()
+    own.enable_truncation(2)
+    own.enable_padding(length=9)
+    texts = ["where is my parcel now", "late"]
+    assert [ids.tolist() for ids in read_ids(texts, own, 6)[0]] == [
+        ids.tolist() for ids in read_ids(texts, plain, 6)[0]
+    ]
+    assert (own.truncation["max_length"], own.padding["length"]) == (2, 9)
+
+
 def test_short_rows_can_be_filled_with_another_id():
     ids, mask = pad([np.array([5]), np.array([6, 7])], padding=9)
     assert ids.tolist() == [[5, 9], [6, 7]]

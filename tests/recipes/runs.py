@@ -22,6 +22,7 @@ from transformers import BertConfig, BertModel
 
 from stillhouse.cli import main
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from stillhouse.inference.onnx_classifier import OnnxClassifier
 from tests.gateway.serving import served
 from tests.models import tiny
@@ -110,7 +111,7 @@ def _heed() -> None:
 @contextmanager
 def client(bundle: Path) -> Generator[OpenAI]:
     """The `openai` client of a served bundle."""
-    with served(create_app([OnnxClassifier.open(bundle, 1)])) as url:
+    with served(create_app(House.of([OnnxClassifier.open(bundle, 1)]))) as url:
         yield OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
 
 

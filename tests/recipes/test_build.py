@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import BertForSequenceClassification
 
 from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.objectives import ForwardKL, HiddenStates
@@ -18,7 +19,8 @@ from stillhouse.recipes.build import (
     save_student,
 )
 from stillhouse.recipes.read_rows import read_rows
-from stillhouse.recipes.training import StudentSection, TaskName, read_train_recipe
+from stillhouse.recipes.sections import StudentSection, TaskName
+from stillhouse.recipes.training import read_train_recipe
 from stillhouse.students.lora import adapters
 from tests.models import kinds
 from tests.recipes.tiny_recipes import prepare, write_model
@@ -71,8 +73,53 @@ def test_objectives_are_weighted_as_the_recipe_says(tmp_path):
     assert terms[0][1] == ForwardKL(2.0)
     assert terms[2][1] == HiddenStates({0: 0, 1: 2})
     recipe, _ = opened("feature", tmp_path, "source.kind=offline")
-    with pytest.raises(UsageError, match="do not hold a teacher's inside"):
+    with pytest.raises(UsageError, match=r'Set keep = \["topk:50", "hidden:0,2"\], or take online'):
         make_objective(recipe, "my")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (['objective=[{name="embedding_cosine"}]'], r'needs embedding of the.*Set keep = \["topk:50", "embedding"\]'),
+        (
+            ['objective=[{name="logit_mse"}]'],
+            r"needs logits of the teacher, and what is kept, topk:50, tells soft, top",
+        ),
+        (['objective=[{name="reverse_kl"}]', "teacher.keep=samples:9"], "needs top of the teacher.*samples:9"),
+        (['objective=[{name="attention_kl", settings={pairs={"0"=0}}}]'], "are not kept.*take online"),
+        (["teacher.keep=hidden:0"], "needs soft of the teacher, and what is kept, hidden:0, tells hidden"),
+    ],
+)
+def test_what_is_not_kept_is_no_objectives_before_anything_is_asked(changes, message, tmp_path):
+    recipe, _ = opened("offline", tmp_path, *changes)
+    with pytest.raises(UsageError, match=message):
+        make_objective(recipe, "my")
+
+
+@pytest.mark.parametrize("name", ["response", "offline", "vision", "embeddings", "preference", "rationale"])
+def test_what_training_rows_use_is_kept_of_a_narrower_student(name, tmp_path):
+    changes = () if name in ("response", "vision", "embeddings") else (f"student.model={tmp_path / 'student'}",)
+    recipe, rows = opened(name, tmp_path, *changes, "student.ffn=24")
+    students = [make_student(recipe, rows).model for _ in range(2)]
+    by_weights = make_student(opened(name, tmp_path, "student.ffn=24", "student.importance_rows=0")[0], rows).model
+    mine, same, other = (model.state_dict() for model in (*students, by_weights))
+    assert all(torch.equal(weight, same[key]) for key, weight in mine.items())
+    assert {key: weight.shape for key, weight in mine.items()} == {key: weight.shape for key, weight in other.items()}
+    assert any(not torch.equal(weight, other[key]) for key, weight in mine.items())
+
+
+def test_silent_units_are_not_kept(tmp_path):
+    recipe, rows = opened("response", tmp_path, "student.ffn=24", "student.importance_rows=7", "source.batch=4")
+    folder = recipe.teacher.model
+    teacher = BertForSequenceClassification.from_pretrained(folder)
+    with torch.no_grad():
+        for block in teacher.bert.encoder.layer:
+            block.intermediate.dense.weight[::2] = 0
+            block.intermediate.dense.bias[::2] = 0
+            block.output.dense.weight[:, ::2] = 99.0  # large weights that nothing is ever sent through
+    teacher.save_pretrained(folder)
+    kept = make_student(recipe, rows).model.bert.encoder.layer[0].output.dense.weight
+    assert kept.abs().max() < 99
 
 
 def test_a_student_is_cut_from_its_teacher_or_made_anew(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from stillhouse.errors import UsageError
 from stillhouse.recipes.build import make_objective
 from stillhouse.recipes.catalogue import recipe_names, recipe_text, summary_of
-from stillhouse.recipes.training import SourceKind, TaskName, read_train_recipe
+from stillhouse.recipes.sections import SourceKind, TaskName
+from stillhouse.recipes.training import read_train_recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from stillhouse.errors import SignalError, UsageError
 from stillhouse.models.outputs import Layers
@@ -100,8 +101,8 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
     recipe = small(tmp_path)
     with pytest.raises(UsageError, match=r"no finished signals in .*stillhouse label"):
         open_signals(recipe, rows_of(recipe), tmp_path / "home")
-    recipe = small(tmp_path, "embeddings")
-    with pytest.raises(UsageError, match="encoders of sentences give vectors"):
+    recipe = small(tmp_path, "embeddings", "teacher.keep=topk:5")
+    with pytest.raises(UsageError, match=r"does not tell soft, top, which keep = topk:5 wants; it tells .*embedding"):
         label(recipe, tmp_path / "home", silent)
     recipe = small(tmp_path, "preference", f"teacher.model={tmp_path / 'student'}")
     with pytest.raises(UsageError, match="The task preference keeps no signals"):
@@ -111,13 +112,79 @@ def test_what_cannot_be_kept_is_refused(tmp_path):
         label_rows(recipe, rows_of(recipe), tmp_path / "home", silent)
 
 
+INSIDE = ('teacher.keep=["topk:5", "hidden:-1,2", "embedding"]',)
+
+
+@pytest.mark.parametrize("name", ["offline", "response", "vision", "embeddings"])
+def test_states_and_vectors_are_kept_beside_the_scores(name, tmp_path):
+    changes = ('teacher.keep=["hidden:-1,2", "embedding"]',) if name == "embeddings" else INSIDE
+    recipe = small(tmp_path, name, *changes)
+    rows = rows_of(recipe)
+    label(recipe, tmp_path / "home", silent)
+    assert label(recipe, tmp_path / "home", silent).skipped
+    cached = Cached(open_signals(recipe, rows, tmp_path / "home"), sample_ids(rows))
+    teachers = open_teachers(recipe)
+    task = make_task(recipe, rows, teachers)
+    task = task.still() if name == "vision" else task
+    batch, layers = task.batch([3, 0, 7]), Layers(hidden=frozenset({-1, 2}), embedding=True)
+    live, kept = (one.observe(batch, layers) for one in (make_teacher(recipe, task, teachers), cached))
+    assert (kept.scores is None) == (name == "embeddings")
+    torch.testing.assert_close(kept.features.embedding, live.features.embedding.float(), atol=2e-3, rtol=2e-3)
+    for block in (-1, 2):
+        mine, its = kept.features.hidden[block], live.features.hidden[block]
+        assert mine.shape == its.shape
+        real = batch.inputs["attention_mask"].bool() if name != "vision" else torch.ones(its.shape[:2], dtype=bool)
+        torch.testing.assert_close(mine[real], its[real], atol=5e-3, rtol=2e-3)
+
+
+def test_what_is_kept_must_be_what_the_objective_needs(tmp_path):
+    folder = f"teacher.signals={tmp_path / 'signals'}"
+    bare = small(tmp_path, "offline", folder)
+    label(bare, tmp_path / "home", silent)
+    with pytest.raises(SignalError, match=r"holds topk:50, and the recipe wants topk:50, hidden:0\."):
+        label(small(tmp_path, "offline", folder, 'teacher.keep=["hidden:0", "topk:50"]'), tmp_path / "home", silent)
+    path, changes = prepare("offline", tmp_path)
+    path.write_text(
+        path.read_text().split("[teacher]")[0] + f"[teacher]\nsignals = '{tmp_path / 'signals'}'\n" + ENDING
+    )
+    own = [change for change in changes if not change.startswith("teacher")]
+    alone = read_train_recipe(path, own)
+    with pytest.raises(SignalError, match=r"do not hold hidden\.1, which the objective needs"):
+        open_signals(alone, rows_of(alone), tmp_path / "home")
+    alone = read_train_recipe(path, [*own, "objective.0.name=logit_mse", "objective.0.settings={}"])
+    with pytest.raises(UsageError, match=r"do not tell logits, which an objective needs; they tell soft, top"):
+        open_signals(alone, rows_of(alone), tmp_path / "home")
+
+
+ENDING = """
+[student]
+model = "x"
+
+[source]
+kind = "offline"
+
+[[objective]]
+name = "hidden_states"
+settings = { pairs = { "0" = 1 } }
+"""
+
+
+def test_maps_of_pictures_are_refused(tmp_path):
+    recipe = small(tmp_path, "vision", "teacher.keep=hidden:0")
+    sizes = {"hidden_sizes": [8, 16], "depths": [1, 1], "embedding_size": 8, "num_labels": 5}
+    ResNetForImageClassification(ResNetConfig(**sizes, layer_type="basic")).save_pretrained(tmp_path / "teacher-0")
+    with pytest.raises(UsageError, match=r"are maps \[1, .*online source"):
+        label(recipe, tmp_path / "home", silent)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from stillhouse.recipes import label
 from stillhouse.recipes.training import read_train_recipe
+from stillhouse.training import keeping
 from stillhouse.training.events import Progress
-label.COMMIT_EVERY = 0.0
+keeping.COMMIT_EVERY = 0.0
 def tell(event):
     if isinstance(event, Progress) and event.done >= 16:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -147,7 +214,7 @@ class Counted:
     """A teacher that counts the rows it is asked about."""
 
     def __init__(self, teacher, asked):
-        self.teacher, self.asked = teacher, asked
+        self.teacher, self.asked, self.tells = teacher, asked, teacher.tells
 
     def observe(self, batch, layers):
         self.asked.append(len(batch.rows))

@@ -11,7 +11,7 @@ import pytest
 
 from stillhouse.errors import UsageError
 from stillhouse.recipes.read_rows import read_rows
-from stillhouse.recipes.training import DataSection, TaskName
+from stillhouse.recipes.sections import DataSection, TaskName
 
 
 def write(path: Path, count: int, start: int = 0) -> Path:

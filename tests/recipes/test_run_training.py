@@ -49,6 +49,12 @@ def test_stages_on_which_nothing_changed_are_not_done_again(tmp_path):
     assert harder == {"label": True, "shrink": True, "train": False, "evaluate": False}
     thinner, _ = stages(small(tmp_path, "offline", "student.layers=1"), options)
     assert thinner == {"label": True, "shrink": False, "train": False, "evaluate": False}
+    narrow = ("student.layers=2", "student.ffn=24")
+    for expected in (False, True):
+        narrower, _ = stages(small(tmp_path, "offline", *narrow), options)
+        assert narrower["shrink"] is expected
+    seen, _ = stages(small(tmp_path, "offline", *narrow, "data.tokens=16"), options)
+    assert seen["shrink"] is False, "other rows say what is kept"
     other, _ = stages(small(tmp_path, "offline", *cut, "teacher.keep=topk:5"), options)
     assert other == {"label": False, "shrink": True, "train": False, "evaluate": False}
 
@@ -96,6 +102,19 @@ def test_a_plan_opens_no_model(tmp_path):
     assert plan["steps"] == 2 * 3 * 3
     assert plan["rows"] == {"train": 17, "selection": 1, "test": 1}
     assert plan["teacher_tells"] == ["soft", "words"]
+
+
+@pytest.mark.parametrize("name", ["offline_feature", "embeddings"])
+def test_states_and_vectors_that_were_kept_teach_what_the_teacher_does(name, tmp_path):
+    changes = ("training.precision=no", "training.epochs=2", "teacher.signals=" + str(tmp_path / "signals"))
+    figures, done = {}, {}
+    for kind in ("offline", "online"):
+        recipe = small(tmp_path, name, *changes, f"source.kind={kind}", f"out={tmp_path / kind}")
+        done[kind], finished = stages(recipe, RunOptions(tmp_path / "home", evaluate=True))
+        figures[kind] = finished.record["training"]
+    assert list((tmp_path / "signals").glob("*.shard"))
+    assert ("label" in done["offline"], "label" in done["online"]) == (True, False)
+    assert figures["offline"]["best_loss"] == pytest.approx(figures["online"]["best_loss"], rel=0.02)
 
 
 @pytest.mark.slow

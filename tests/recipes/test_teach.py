@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.label import label
+from stillhouse.recipes.sections import TaskName
 from stillhouse.recipes.teach import Work, look_at, teach
-from stillhouse.recipes.training import TaskName, read_train_recipe
+from stillhouse.recipes.training import read_train_recipe
 from stillhouse.training.events import Progress
 from tests.recipes.runs import ROOT
 from tests.recipes.tiny_recipes import prepare, write_model, write_other

@@ -100,3 +100,21 @@ def test_what_the_dataclass_refuses_is_told_with_its_place_and_inner_fields_are_
         fill(Mapped, {"pairs": {"7": 0}}, "recipe")
     with pytest.raises(UsageError, match="sets 'learnt', which it does not know"):
         fill(Mapped, {"pairs": {"1": 0}, "learnt": {}}, "recipe")
+
+
+@dataclass(frozen=True)
+class Named:
+    rooms: Mapping[str, Inner] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+def test_a_table_may_hold_names_that_its_writer_chooses():
+    filled = fill(Named, {"rooms": {"a": {"rate": 2}, "b c": {}}, "words": {"x": "y"}}, "file")
+    assert filled == Named({"a": Inner(2.0), "b c": Inner()}, {"x": "y"})
+    for table, message in (
+        ({"rooms": {"a": {"rote": 1}}}, r"file: rooms\.a sets 'rote'.*Did you mean 'rate'"),
+        ({"words": {"x": 1}}, r"file: words\.x = 1 must be a text"),
+        ({"words": []}, "file: words must be a table"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            fill(Named, table, "file")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stillhouse.errors import UsageError
-from stillhouse.recipes.training import SourceKind, read_train_recipe
+from stillhouse.recipes.sections import SourceKind
+from stillhouse.recipes.training import read_train_recipe
 
 RECIPE = """
 task = "classification"
@@ -55,8 +56,11 @@ def test_the_command_line_overrules(tmp_path):
     recipe = read_train_recipe(written(tmp_path), changes, Path("there"))
     assert (recipe.training.epochs, recipe.data.train, recipe.out) == (7, Path("/data/x.jsonl"), Path("there"))
     assert (recipe.student.layers, recipe.objective[0].weight) == ((0, 2), 0.5)
-    assert (recipe.source.kind, recipe.teacher.kept) == (SourceKind.OFFLINE, ("samples", 20))
+    assert (recipe.source.kind, recipe.keep.words) == (SourceKind.OFFLINE, ("samples:20",))
     assert recipe.student.cut
+
+
+MIXED = ('teacher={models=["a", "b"]}',)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +74,17 @@ def test_the_command_line_overrules(tmp_path):
         (["training.precision=bf166"], r"my\.toml: training: precision = 'bf166'.*Did you mean 'bf16'\?"),
         (["training.epochs=0"], r"my\.toml: training: epochs must be 1 or more; it is 0"),
         (["training.epochs=two"], r"my\.toml: training: epochs = 'two' must be a whole number"),
-        (["teacher.keep=top:50"], r"my\.toml: teacher: keep = 'top:50' is neither"),
+        (["teacher.keep=top:50"], r"my\.toml: teacher: keep = 'top:50' is none of"),
         (["teacher.models=['a']"], r"my\.toml: teacher: .*both `model` and `models`"),
         (["source.kind=exits"], r"my\.toml: source: .*exits = \[1, 3\]"),
         (["source.kind=on_policy"], r"my\.toml: An on-policy student writes text"),
         (["source.kind=mutual"], r"my\.toml: Peers that start alike.*student\.fresh"),
-        (["task=embedding", "source.kind=offline"], r"my\.toml: Embeddings are learnt from a teacher beside"),
+        (["task=embedding", "source.kind=ema"], r"my\.toml: Vectors are learnt from a teacher beside.*not from ema\."),
+        (["task=embedding", "source.kind=offline", "teacher.keep=topk:5"], r"my\.toml: Encoders of sentences give no"),
+        (
+            ["source.kind=offline", *MIXED, 'teacher.keep=["topk:5", "hidden:1"]'],
+            r"my\.toml: Several teachers are mixed",
+        ),
         (["source.kind=offline", "data.flip=true"], r"my\.toml: Signals are kept of pictures as they are"),
         (["objective=[]"], r"my\.toml: The recipe has no objective"),
         (["student.lora=8", "student.freeze=2"], r"my\.toml: student: With `lora`"),
@@ -95,6 +104,17 @@ def test_a_student_or_a_teacher_must_be_named(tmp_path):
         read_train_recipe(written(tmp_path, text))
     with pytest.raises(UsageError, match="names no student"):
         read_train_recipe(written(tmp_path, text), ["source.kind=offline"])
+
+
+def test_what_is_kept_follows_the_task_where_it_is_not_said(tmp_path):
+    offline = ["source.kind=offline"]
+    assert read_train_recipe(written(tmp_path), offline).keep.words == ("topk:50",)
+    recipe = read_train_recipe(written(tmp_path), [*offline, "task=embedding"])
+    assert (recipe.keep.words, recipe.reads_signals) == (("embedding",), True)
+    assert not read_train_recipe(written(tmp_path)).reads_signals
+    text = RECIPE.replace('model = "teacher"', "")
+    with pytest.raises(UsageError, match="not from offline alone"):
+        read_train_recipe(written(tmp_path, text), [*offline, "task=embedding", "student.model=a"])
 
 
 PAIRS = ["task=preference", "student.model=student", 'objective=[{name="dpo"}]']

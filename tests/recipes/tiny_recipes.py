@@ -94,6 +94,11 @@ def write_other(folder: Path) -> Path:
 
 OWN = {
     "feature": ["student.layers=[0, 2]", 'objective.2.settings={ pairs = { "0" = 0, "1" = 2 } }'],
+    "offline_feature": [
+        'teacher.keep=["topk:2", "hidden:0,2"]',
+        "student.layers=[0, 2]",
+        'objective.2.settings={ pairs = { "0" = 0, "1" = 2 } }',
+    ],
     "on_policy": ["source.new_tokens=4", "source.replay=4"],
     "self_exits": ["source.exits=[0]"],
     "self_born_again": ["source.generations=2"],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from stillhouse.errors import SignalError, UsageError
 from stillhouse.signals.codec import (
     Codec,
+    NoScores,
     SampledCodec,
     TopKCodec,
     codec_of,
@@ -225,3 +226,13 @@ def test_too_many_draws_and_the_wrong_form_are_refused():
 def test_settings_out_of_reach_are_refused(make, said):
     with pytest.raises(UsageError, match=said):
         make()
+
+
+def test_no_scores_are_as_few_bytes_as_can_be_and_come_back_as_none():
+    nothing = Sampled(np.zeros((0, 1), dtype=np.int32), np.zeros((0, 1), dtype=np.int32))
+    codec = codec_of(NoScores().describe())
+    assert codec == NoScores()
+    found, told = through(codec, nothing, nothing, nothing)
+    assert (found.ids.shape[:2], told.shape) == ((3, 0), (3, 0))
+    with pytest.raises(SignalError, match="hold no scores, and a sample with scores was given"):
+        codec.prepare(Sampled(np.array([[1]]), np.array([[1]])))

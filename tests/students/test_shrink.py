@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
 
 from stillhouse.errors import UsageError
-from stillhouse.models.layers import attention, blocks, feed_forward, norms, sizes
+from stillhouse.models.layers import attention, blocks, feed_forward, keep_blocks, norms, sizes
 from stillhouse.students.lora import lora
 from stillhouse.students.shrink import shrink
 from tests.models import kinds, tiny
@@ -165,6 +167,23 @@ def test_silent_heads_and_units_are_dropped_by_what_they_do_as_well(kind):
     assert torch.allclose(kinds.answer(student, given), kinds.answer(model, given), atol=1e-4)
     group = attention(blocks(model)[0]).inward[0].weight[2 * kinds.HEAD :]
     assert torch.equal(attention(blocks(student)[0]).inward[0].weight, group)
+
+
+@pytest.mark.parametrize("asked", [{"layers": [0, 2]}, {"layers": [1, 2], "width": 32, "heads": 4}], ids=str)
+def test_attention_divided_by_the_number_of_its_block_is_what_it_was(asked, tmp_path):
+    config = GPT2Config(**kinds.FEW, **kinds.GPT2, **kinds.ENDS, scale_attn_by_inverse_layer_idx=True)
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(config).eval()
+    plain = deepcopy(model)
+    keep_blocks(plain, tuple(asked["layers"]))  # whose blocks divide as before
+    given = kinds.inputs(model)
+    before = kinds.answer(model, given)
+    student = shrink(model, **asked)
+    assert torch.equal(kinds.answer(model, given), before)
+    assert torch.allclose(kinds.answer(student, given), kinds.answer(plain, given), atol=1e-5)
+    student.save_pretrained(tmp_path)
+    again = GPT2LMHeadModel.from_pretrained(tmp_path).eval()
+    assert torch.allclose(kinds.answer(again, given), kinds.answer(student, given), atol=1e-6)
 
 
 def test_queries_stay_with_the_keys_they_share():

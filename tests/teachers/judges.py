@@ -11,10 +11,11 @@ import torch
 from stillhouse.models.outputs import Batch, Layers
 from stillhouse.models.scores import Projection
 from stillhouse.signals.codec import SampledCodec, TopKCodec
+from stillhouse.signals.keep import EMBEDDING, hidden_name
 from stillhouse.signals.shards import Origin, ShardReader, ShardWriter
 from stillhouse.signals.told import Sampled, TopK
 from stillhouse.tasks.chat import ChatTask
-from stillhouse.teachers.cached import EMBEDDING, Cached, hidden_name
+from stillhouse.teachers.cached import Cached
 from stillhouse.teachers.ensemble import Ensemble, Routed
 from stillhouse.teachers.local import Local
 from stillhouse.teachers.teacher import Teacher

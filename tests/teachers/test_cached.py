@@ -10,9 +10,10 @@ import torch
 from stillhouse.errors import SignalError
 from stillhouse.models.outputs import Layers
 from stillhouse.objectives.response import ForwardKL
+from stillhouse.signals.keep import EMBEDDING, hidden_name
 from stillhouse.signals.kinds import Kind
 from stillhouse.signals.shards import ShardReader
-from stillhouse.teachers.cached import EMBEDDING, Cached, hidden_name
+from stillhouse.teachers.cached import Cached
 from tests.teachers.judges import SAMPLES, TOP, batch, dense, drawn_codec, keep, local, task, top_codec
 from tests.training import writers
 

@@ -22,12 +22,14 @@ from stillhouse.errors import UsageError
 from stillhouse.objectives import (
     DPO,
     CrossEntropy,
+    EmbeddingCosine,
     EmbeddingMSE,
     ForwardKL,
     HiddenStates,
     SimilarityPreserving,
     SimPO,
 )
+from stillhouse.students.static import StaticStudent
 from stillhouse.tasks.chat import read_chat
 from stillhouse.tasks.embedding import embed, read_texts
 from stillhouse.teachers.local import Local
@@ -260,3 +262,16 @@ def test_a_teacher_of_another_family_is_asked_in_its_own_tokens():
     again = tongues.writer(tongues.chatml(), 32, 1, 0)
     ready = train(again, rows, OtherTokens(Local(teacher, its), its, mine), tokenizer=tokenizers[0], schedule=quick)
     assert ready.after == done.after
+
+
+def test_any_student_learns_vectors_from_an_encoder_and_from_what_it_said():
+    teacher = tiny.encoder("bert", 3)
+    vectors = embed(teacher.eval(), read_texts(TEXTS, reader())).numpy()
+    for told in (teacher, vectors):
+        torch.manual_seed(0)
+        student = StaticStudent(torch.randn(tiny.TOKENS, 16), vectors.shape[1])
+        done = train(student, TEXTS, told, EmbeddingCosine(), reader(), SHORT)
+        assert done.student is student
+        assert done.after["cosine"] > done.before["cosine"] + 0.1
+    with pytest.raises(UsageError, match=r"have shape \[9, 32\]"):
+        train(student, TEXTS, vectors[:9], EmbeddingCosine(), reader(), SHORT)
