@@ -65,9 +65,9 @@ $(PY):
 $(FOR_USE): | $(PY)
 	@echo "Installing Stillhouse into $(VENV) (once; some minutes on a slow line)"
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[train,minilm]'
+	$(INSTALL) --editable '.[train,local,minilm]'
 	@touch $@
 
 $(FOR_TEST): $(FOR_USE)
-	$(INSTALL) --editable '.[train,minilm,test]'
+	$(INSTALL) --editable '.[train,local,minilm,test]'
 	@touch $@

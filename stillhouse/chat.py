@@ -56,7 +56,7 @@ class Usage:
 class Route:
     """Who answered and why that one: counted, and shown in a response header."""
 
-    who: Literal["student", "teacher"]
+    who: Literal["student", "teacher", "local"]
     reason: str | None = None
     """Why the teacher was asked."""
     confidence: float | None = None

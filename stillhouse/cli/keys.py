@@ -38,10 +38,10 @@ def keys(
         str | None, typer.Argument(help="The name of the key to create, or the name or id of the one to revoke.")
     ] = None,
     scope: Annotated[
-        list[Scope] | None,
+        list[str] | None,
         typer.Option(
             help="What it may be used for: asking models (infer), reading what is kept (read), changing what is "
-            "learnt from (train), or everything (admin). Give several to allow them all.",
+            "learnt from (train), or everything (admin). Give several, or several with commas, to allow them all.",
             show_default="infer, read",
         ),
     ] = None,
@@ -53,7 +53,8 @@ def keys(
     database: Annotated[
         str | None,
         typer.Option(
-            help="The database that the server keeps calls in.", show_default="stillhouse.db in the home folder"
+            help="The database that the server keeps calls in.",
+            show_default="STILLHOUSE_DATABASE, else stillhouse.db in the home folder",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -66,14 +67,16 @@ def keys(
     if (name is None) != (action == Action.LIST):
         raise UsageError("`keys list` takes no name." if name else f"`keys {action}` needs the name of a key.")
 
+    scopes = _scopes(scope or [])
+
     async def work() -> dict[str, Any]:
         from stillhouse.storage.store import Store
 
-        store = await Store.open(database, settings.home(home))
+        store = await Store.open(settings.database(database), settings.home(home))
         try:
             if action == Action.CREATE:
                 expires = None if days is None else int(time.time() + days * DAY)
-                return await _create(store, project, name or "", scope or [Scope.INFER, Scope.READ], expires)
+                return await _create(store, project, name or "", scopes, expires)
             if action == Action.REVOKE:
                 return await _revoke(store, name or "")
             return {"keys": [_shown(key) for key in await store.keys.all()]}
@@ -85,6 +88,15 @@ def keys(
         emit(result)
     else:
         _tell(action, result)
+
+
+def _scopes(given: list[str]) -> list[Scope]:
+    """The scopes that were named, each once; asking and reading when none were."""
+    words = [word.strip() for each in given for word in each.split(",")]
+    for word in words:
+        if word not in list(Scope):
+            raise UsageError(f"--scope {word!r} is none of {', '.join(Scope)}.")
+    return list(dict.fromkeys(map(Scope, words))) or [Scope.INFER, Scope.READ]
 
 
 async def _create(store: Store, project: str, name: str, scopes: list[Scope], expires: int | None) -> dict[str, Any]:

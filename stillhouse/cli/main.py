@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any, final
 
 import typer
@@ -26,11 +27,21 @@ VERBS = {
     "label": "Keep what a recipe's teacher says of its data, for offline training.",
     "inspect": "Show what a bundle promises: its manifest and its certificate.",
     "certify": "Repeat a bundle's certificate on new traffic.",
-    "serve": "Answer calls with a bundle, behind the API your programs already speak.",
+    "serve": "Answer calls with students, teachers and local models, by the API your programs speak.",
+    "teacher": "Name the teachers behind APIs that a server passes calls on to.",
+    "eval": "List eval runs, show one, or compare two pair by pair.",
+    "worker": "Do what was ordered of a server: fine-tuning jobs and eval runs.",
     "keys": "Make, list and revoke the API keys of a server.",
+    "backup": "Keep a copy of everything that a server keeps, in one file.",
+    "restore": "Check a backup, or put it into an empty home folder.",
+    "export": "Write what a server keeps into plain files of JSON lines.",
+    "import": "Take over stored calls and evals from the hosted suite or promptfoo.",
     "doctor": "Check this machine and say what is missing.",
 }
-"""Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called."""
+"""Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called.
+
+One that is a word of Python's has a `_` behind its name there.
+"""
 
 INTERRUPTED = 130
 
@@ -47,7 +58,8 @@ class Verbs(TyperGroup):
 
 def load(verb: str) -> Any:
     """The command of one verb, its module imported now."""
-    function = getattr(import_module(f"stillhouse.cli.{verb}"), verb)
+    name = f"{verb}_" if iskeyword(verb) else verb
+    function = getattr(import_module(f"stillhouse.cli.{name}"), name)
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     app.command(verb)(function)
     return get_command(app)

@@ -1,4 +1,4 @@
-"""`stillhouse serve`: answers calls with bundles, behind the API that programs already speak."""
+"""`stillhouse serve`: answers calls with students, teachers and local models, by the API that programs speak."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
@@ -20,25 +20,36 @@ import typer
 from stillhouse import settings
 from stillhouse.cli.console import emit, words
 from stillhouse.errors import StillhouseError, UsageError
+from stillhouse.recipes.server import FILE, Captured, CaptureSection, ServerFile, read_server_file
 from stillhouse.storage.records import Durability
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from stillhouse.bundle.manifest import Manifest
+    from stillhouse.gateway.shelf import Policy
     from stillhouse.teachers.api import TeacherApi
 
-__all__ = ["Address", "Captured", "listen", "serve"]
+__all__ = ["Address", "listen", "serve"]
 
 SECONDS_TO_FINISH = 10
 """How long calls that are being answered may take once the server was told to stop."""
 
 
-class Captured(StrEnum):
-    """Which calls are kept."""
+@dataclass(frozen=True)
+class Served:
+    """Who is served, for the announcement."""
 
-    ASKED = "asked"
-    ALL = "all"
+    manifests: Sequence[Manifest]
+    names: Sequence[str]
+    file: ServerFile
+    url: str | None
+    """The teacher's, when options name one."""
+
+    @property
+    def behind(self) -> str | None:
+        """Who answers what students leave."""
+        return self.url or self.file.teacher
 
 
 @dataclass(frozen=True)
@@ -55,9 +66,14 @@ class Address:
 
 def serve(
     model: Annotated[
-        list[Path],
-        typer.Option("--model", "-m", help="A bundle made by `stillhouse distill`; give several to serve them all."),
-    ],
+        list[Path] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="A bundle made by `stillhouse distill`; give several to serve them all.",
+            show_default="the students of stillhouse.toml",
+        ),
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option(help="Base URL of an OpenAI-compatible API that answers what the student leaves.")
     ] = None,
@@ -78,20 +94,39 @@ def serve(
         str | None,
         typer.Option(
             help="Where calls with `store: true` are kept: sqlite:///FILE or postgresql://user:password@host/name.",
-            show_default="stillhouse.db in the home folder",
+            show_default="STILLHOUSE_DATABASE, else stillhouse.db in the home folder",
         ),
     ] = None,
     capture: Annotated[
-        Captured,
-        typer.Option(help="Which calls are kept: those with `store: true` (asked), or all but `store: false`."),
-    ] = Captured.ASKED,
+        Captured | None,
+        typer.Option(
+            help="Which calls are kept: those with `store: true` (asked), or all but `store: false`.",
+            show_default="asked",
+        ),
+    ] = None,
     durability: Annotated[
-        Durability,
+        Durability | None,
         typer.Option(
             help="When a stored call is acknowledged: on the disk after a commit of its own (sync) or a shared one "
-            "(batch), or before it is (async)."
+            "(batch), or before it is (async).",
+            show_default="batch",
         ),
-    ] = Durability.BATCH,
+    ] = None,
+    content: Annotated[
+        bool | None,
+        typer.Option(
+            "--content/--no-content",
+            help="Keep what was said, or only numbers: tokens, time, model, route and metadata.",
+            show_default="content",
+        ),
+    ] = None,
+    ttl_days: Annotated[
+        float | None, typer.Option(help="Days after which stored calls are deleted.", show_default="never")
+    ] = None,
+    worker: Annotated[
+        bool,
+        typer.Option("--worker/--no-worker", help="Start a process that does fine-tuning jobs and eval runs, if any."),
+    ] = True,
     auth: Annotated[
         bool | None,
         typer.Option(
@@ -105,7 +140,10 @@ def serve(
         bool, typer.Option("--json", help="Print one JSON object with the URL and the models once it listens.")
     ] = False,
 ) -> None:
-    """Answer calls with students, behind the API your programs already speak.
+    """Answer calls with students, teachers and local models, by the API your programs already speak.
+
+    `stillhouse.toml` in the home folder names who is served (see `stillhouse teacher`) and what is kept; options here
+    go before it.
 
     A call that a student is not sure of, or whose prompt is not of the form it learnt, goes to the
     teacher. Without a teacher it is answered and flagged in the header `x-stillhouse-route`.
@@ -114,19 +152,39 @@ def serve(
     """
     from stillhouse.gateway.app import create_app
     from stillhouse.gateway.auth import Gate
+    from stillhouse.gateway.crew import Crew
+    from stillhouse.gateway.furnish import furnish
+    from stillhouse.gateway.judges import Judges
     from stillhouse.gateway.shelf import Shelf
     from stillhouse.inference.onnx_classifier import OnnxClassifier
+    from stillhouse.jobs.grader_means import grader_means
 
+    folder, database = settings.home(home), settings.database(database)
+    file = read_server_file(folder)
+    bundles = list(model or file.students)
+    if not (bundles or file.serves_something):
+        raise UsageError(
+            f"There is nobody to serve. Give --model BUNDLE, or name teachers, models or students in {folder / FILE}: "
+            "`stillhouse teacher add` writes it."
+        )
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
-    classifiers = [OnnxClassifier.open(bundle) for bundle in model]
+    classifiers = [OnnxClassifier.open(bundle) for bundle in bundles]
     locked = _locked(auth, host)
-    shelf = Shelf(database, settings.home(home), durability, capture == Captured.ALL)
-    app = create_app(classifiers, helper, threads or os.cpu_count() or 1, shelf, Gate(shelf) if locked else None)
-    manifests = [classifier.manifest for classifier in classifiers]
+    kept = _policy(file.capture, capture, content, ttl_days)
+    shelf = Shelf(database, folder, durability or file.capture.durability, kept)
+    house = furnish(file, classifiers, threads or os.cpu_count() or 1, helper)
+    judges = Judges(house, partial(grader_means, section=file.evals))
+    crew = Crew(database, folder) if worker else None
+    if crew:
+        house.enter(crew)
+    app = create_app(house, shelf, Gate(shelf) if locked else None, judges, crew.wake if crew else lambda: None)
+    served = Served([each.manifest for each in classifiers], house.names, file, teacher)
     with listen(host, port) as door:
-        key = asyncio.run(_try_out(database, settings.home(home), locked)) if locked or database else None
+        key = asyncio.run(_try_out(database, folder, locked)) if locked or database or kept.days else None
         address = Address(host, door.getsockname()[1])
-        _run(app, door, lambda: _announce(address, manifests, teacher, key, json))
+        if crew:
+            crew.ask_at(f"{address}/v1")
+        _run(app, door, lambda: _announce(address, served, key, json))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -171,6 +229,18 @@ async def _try_out(database: str | None, home: Path, locked: bool) -> str | None
         await store.close()
 
 
+def _policy(file: CaptureSection, capture: Captured | None, content: bool | None, ttl_days: float | None) -> Policy:
+    """What is kept: as the options say, else as the file does."""
+    from stillhouse.gateway.shelf import Policy
+
+    section = CaptureSection(
+        calls=capture or file.calls,
+        content=file.content if content is None else content,
+        ttl_days=file.ttl_days if ttl_days is None else ttl_days,
+    )
+    return Policy(section.calls == Captured.ALL, section.content, None, section.ttl_days)
+
+
 def _teacher(url: str | None, model: str | None, key_variable: str | None, seconds: float) -> TeacherApi | None:
     from stillhouse.teachers.api import TeacherApi
     from stillhouse.teachers.asking import Patience
@@ -189,9 +259,13 @@ def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> Non
     """Serve until told to stop; `announce` is called once calls are answered."""
     import uvicorn
 
+    from stillhouse.gateway.doorkeeper import Doorkeeper
+
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Doorkeeper,
+        ws="none",
+        proxy_headers=False,
         lifespan="on",
         log_level="warning",
         access_log=False,
@@ -220,33 +294,41 @@ def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> Non
         raise StillhouseError("The server could not start; the lines above say why.")
 
 
-def _announce(
-    address: Address, manifests: Sequence[Manifest], teacher: str | None, key: str | None, as_json: bool
-) -> None:
-    names = [manifest.name for manifest in manifests]
+def _announce(address: Address, served: Served, key: str | None, as_json: bool) -> None:
     if as_json:
-        emit({"url": str(address), "base_url": f"{address}/v1", "models": names, "teacher": teacher, "first_key": key})
+        teachers = {name: section.base_url for name, section in served.file.teachers.items()}
+        told = {"url": str(address), "base_url": f"{address}/v1", "models": list(served.names), "teachers": teachers}
+        emit({**told, "teacher": served.behind, "first_key": key})
         return
     console = words()
     console.print(f"[bold]Serving on {address}[/] (Ctrl-C stops it)")
-    for manifest in manifests:
+    for manifest in served.manifests:
         sure = "no certified threshold" if manifest.threshold is None else f"sure from {manifest.threshold:.3g}"
         console.print(f"  {manifest.name}: {manifest.student}, learnt from {manifest.teacher}, {sure}", markup=False)
-        if teacher and manifest.threshold is None:
+        if served.behind and manifest.threshold is None:
             console.print(
                 "  [yellow]! every call of it goes to the teacher, until a certificate holds[/]", highlight=False
             )
-    console.print(f"  what they leave goes to {teacher}" if teacher else "  no teacher: doubtful answers are flagged")
+    if served.manifests:
+        behind = served.behind
+        console.print(f"  what they leave goes to {behind}" if behind else "  no teacher: doubtful answers are flagged")
+    for name, section in served.file.teachers.items():
+        models = ", ".join(section.models) or f"any of its models, as {name}/MODEL"
+        console.print(f"  {name} ({section.base_url}): {models}", markup=False, highlight=False)
+    for name, place in served.file.models.items():
+        console.print(f"  {name}: runs here, from {place}", markup=False, highlight=False)
     if key:
         console.print(
             "\nCallers need an API key (`stillhouse keys`). The first, which may do everything, shown this once:"
         )
         console.print(f"  {key}", markup=False, highlight=False, soft_wrap=True)
-    console.print("\nSend it the prompts you sent the teacher:\n")
+    name = served.names[0] if served.names else f"{next(iter(served.file.teachers))}/MODEL"
+    if served.manifests:
+        console.print("\nSend it the prompts you sent the teacher:\n")
     console.print(
         "  from openai import OpenAI\n"
         f'  client = OpenAI(base_url="{address}/v1", api_key="{"..." if key else "unused"}")\n'
-        f"  client.chat.completions.create(model={names[0]!r}, messages=[...])",
+        f"  client.chat.completions.create(model={name!r}, messages=[...])",
         markup=False,
         soft_wrap=True,
     )

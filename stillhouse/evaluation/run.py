@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any, Literal, final
 
 from stillhouse.chat import Chat
@@ -72,17 +71,17 @@ async def grade_row(row: Row, asking: Asking | None, graders: Mapping[str, Grade
 
 
 async def grade_rows(
-    rows: Iterable[tuple[int, Row]], asking: Asking | None, graders: Mapping[str, Grader], chat: Chat, at_once: int
+    rows: AsyncIterator[tuple[int, Row]], asking: Asking | None, graders: Mapping[str, Grader], chat: Chat, at_once: int
 ) -> AsyncGenerator[tuple[int, Graded]]:
     """Numbered rows, at most `at_once` of them in work, each as soon as it is done; rows are read as they are needed.
 
     Closing the generator gives up the rows in work.
     """
     working: dict[asyncio.Task[Graded], int] = {}
-    waiting = iter(rows)
     try:
         while True:
-            for number, row in islice(waiting, at_once - len(working)):
+            while len(working) < at_once and (taken := await anext(rows, None)):
+                number, row = taken
                 working[asyncio.create_task(grade_row(row, asking, graders, chat))] = number
             if not working:
                 return

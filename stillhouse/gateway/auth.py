@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import final
@@ -29,6 +31,9 @@ REMEMBERED = 10_000
 
 NOTED = 60
 """Seconds between two notes of when a key was used last."""
+
+PLACE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::\d+)?")
+"""A host with or without its port: an IPv6 address in brackets, or anything else."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -57,6 +62,7 @@ class Gate:
     async def _project(self, request: Request, scope: Scope) -> str:
         """The project of the caller's key; raises WireError with 401 without a valid one, 403 without the scope."""
         if self._shelf is None:
+            _refuse_strangers(request)
             return PROJECT
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()
@@ -67,6 +73,9 @@ class Gate:
             raise WireError(f"Incorrect API key provided: {_masked(secret)}.", "invalid_api_key", status=401)
         if not key.allows(scope):
             raise WireError(f"This API key may not do that: it lacks the scope '{scope}'.", "missing_scope", status=403)
+        if request.headers.get("openai-project", key.project) != key.project:
+            words = "The OpenAI-Project header names another project than that of the API key."
+            raise WireError(words, "mismatched_project", status=401)
         return key.project
 
     async def _find(self, shelf: Shelf, secret: str) -> ApiKey | None:
@@ -96,3 +105,30 @@ def project_of(request: Request) -> str:
 
 def _masked(secret: str) -> str:
     return f"{secret[: min(6, len(secret) // 4)]}***"
+
+
+def _refuse_strangers(request: Request) -> None:
+    """Raise WireError when a web page asks: where no key is needed, only programs on this machine may.
+
+    A page can make a browser call this machine, under its own name if it rules the name's addresses, and tells so in
+    one of two headers.
+    """
+    for name in ("host", "origin"):
+        told = request.headers.get(name)
+        if told is not None and not _is_here(told.rpartition("//")[2], request):
+            words = f"Without API keys only this machine is answered, and the header '{name}' says {told[:80]!r}."
+            raise WireError(f"{words} Start the server with --auth.", "wrong_host", status=403)
+
+
+def _is_here(place: str, request: Request) -> bool:
+    """Whether a host, with or without its port, is this machine."""
+    found = PLACE.fullmatch(place)
+    if found is None:
+        return False
+    name, server = (found[1] or found[2]).lower(), request.scope.get("server")
+    if name == "localhost" or (server and name == server[0]):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

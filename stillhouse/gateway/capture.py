@@ -14,12 +14,16 @@ from stillhouse.chat import ChatCall, Route
 from stillhouse.errors import StorageBusy, StorageError, TeacherUnavailable
 from stillhouse.gateway.auth import project_of
 from stillhouse.gateway.faults import NOT_KEPT
+from stillhouse.gateway.metrics import Tally
+from stillhouse.gateway.shelf import Policy
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.records import StoredCompletion
 from stillhouse.wire.assembly import Assembly
 from stillhouse.wire.chat import write_event
 from stillhouse.wire.errors import write_error
+from stillhouse.wire.harvest import as_wanted
 from stillhouse.wire.stored_completions import Keep, write_answer
+from stillhouse.wire.words import answer_reworded, answer_without_words, reworded, sampling_only
 
 if TYPE_CHECKING:
     from stillhouse.storage.store import Store
@@ -36,12 +40,21 @@ class Capture:
     Where nobody asked for it, a call that cannot be kept is answered all the same.
     """
 
-    def __init__(self, store: Store, call: ChatCall, keep: Keep, request: Request) -> None:
+    def __init__(self, store: Store, policy: Policy, call: ChatCall, keep: Keep, request: Request) -> None:
         """Before anybody is asked; raises StorageBusy when the answer could not be kept soon."""
         store.writer.admit()
         self.id = new_id("chatcmpl-")
-        self._store, self._asked, self._keep = store, call.model, keep
+        self.is_harvested = False
+        """Set when the answer holds more than the client wanted."""
+        self._store, self._policy, self._call, self._keep = store, policy, call, keep
         self._project, self._request_id = project_of(request), request.scope["request_id"]
+        self._tally: Tally = request.scope["tally"]
+        self._began = time.perf_counter()
+
+    @property
+    def takes_words(self) -> bool:
+        """Whether more than numbers is kept."""
+        return self._policy.content
 
     async def keep(self, content: bytes, route: Route) -> bytes:
         """An answer's JSON as the client gets it, kept; raises StorageError when it is not."""
@@ -52,7 +65,7 @@ class Capture:
             raise TeacherUnavailable("The teacher's answer is not a chat completion, so it was not stored.")
         named = {**cast(dict[str, Any], told), "id": self.id}
         await self._add(named, route)
-        return orjson.dumps(named)
+        return self._handed_on(named)
 
     async def relayed(self, chunks: AsyncIterator[bytes], route: Route) -> AsyncIterator[bytes]:
         """A stream's chunks with our id, the end held back until all of it is kept; what breaks off is not.
@@ -79,7 +92,7 @@ class Capture:
                 return b"".join(lines[:number]), b"".join(lines[number:])
             if payload:
                 renamed = self._take(payload, assembly)
-                lines[number] = line.replace(payload, renamed, 1)
+                lines[number] = line.replace(payload, renamed, 1) if renamed else b""
         return b"".join(lines), b""
 
     def _take(self, payload: bytes, assembly: Assembly) -> bytes:
@@ -92,7 +105,12 @@ class Capture:
             return payload
         named = {**cast(dict[str, Any], told), "id": self.id}
         assembly.add(named)
-        return orjson.dumps(named)
+        return self._handed_on(named)
+
+    def _handed_on(self, told: dict[str, Any]) -> bytes:
+        """What the client gets; nothing, when it did not want any of it."""
+        wanted = as_wanted(told, self._call) if self.is_harvested else told
+        return orjson.dumps(wanted) if wanted else b""
 
     async def _end(self, assembly: Assembly, route: Route) -> bytes:
         """Keep what has come; the error to tell when that fails, else nothing."""
@@ -114,15 +132,16 @@ class Capture:
         if not isinstance(created, int):
             created = told["created"] = int(time.time())
         model = told.get("model")
+        answer, messages = self._allowed(told, route)
         stored = StoredCompletion(
             id=self.id,
             created=created,
-            asked=self._asked,
-            model=model if isinstance(model, str) else self._asked,
+            asked=self._call.model,
+            model=model if isinstance(model, str) else self._call.model,
             route=str(route),
             metadata=self._keep.metadata,
-            answer=write_answer(told, self._keep.request, self._request_id),
-            messages=orjson.dumps(self._keep.request["messages"]),
+            answer=answer,
+            messages=messages,
         )
         try:
             await self._store.completions.add(self._project, stored)
@@ -130,6 +149,19 @@ class Capture:
             if self._keep.is_asked:
                 raise
             log_loss(error)
+
+    def _allowed(self, told: dict[str, Any], route: Route) -> tuple[bytes, bytes]:
+        """Answer and messages, with as many of their words as may be kept."""
+        self._tally.count(told.get("usage"))
+        ours: dict[str, Any] = {"route": str(route), "latency_ms": round((time.perf_counter() - self._began) * 1e3, 1)}
+        if self._tally.cost is not None:
+            ours["cost"] = self._tally.cost
+        request, messages = self._keep.request, cast(list[Any], self._keep.request["messages"])
+        if not self._policy.content:
+            return write_answer(answer_without_words(told), sampling_only(request), self._request_id, ours), b"[]"
+        if self._policy.redact:
+            told, messages = answer_reworded(told, self._policy.redact), reworded(messages, self._policy.redact)
+        return write_answer(told, request, self._request_id, ours), orjson.dumps(messages)
 
 
 def log_loss(error: StorageError) -> None:

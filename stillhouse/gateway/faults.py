@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from stillhouse.errors import StillhouseError, StorageBusy, StorageError, TeacherError, TeacherUnavailable
+from stillhouse.errors import (
+    ModelFailed,
+    StillhouseError,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    TeacherError,
+    TeacherUnavailable,
+)
 from stillhouse.wire.errors import WireError, write_error
 
 __all__ = ["JSON", "NOT_KEPT", "handlers"]
@@ -43,23 +52,39 @@ async def _refusal(request: Request, error: Exception) -> Response:
         case StorageBusy():
             status, headers = 429, {"retry-after": "1"}
             content = write_error(str(error), status, "storage_busy")
+        case StorageFull():
+            logging.getLogger("stillhouse.gateway").error("%s", error)
+            status, content = 507, write_error("The server's disk is full: nothing was kept.", 507, "disk_full")
+            headers = {"x-should-retry": "false"}
         case StorageError():
             logging.getLogger("stillhouse.gateway").error("%s", error)
             status, content = 500, write_error(NOT_KEPT, 500, "storage_error")
         case WireError(status=status, code=code, param=param):
+            headers = {"retry-after": "1"} if status in (429, 503) else {}
             content = write_error(str(error), status, code, param)
-        case TeacherUnavailable(status=429, body=content) if content.lstrip()[:1] == b"{":
-            status = 429  # the client knows how to wait
-        case TeacherUnavailable():
-            status, content = 502, write_error(str(error), 502, "teacher_unavailable")
-        case TeacherError(status=int(status), body=content) if content.lstrip()[:1] == b"{":
-            pass
-        case TeacherError(status=told):
-            status = told or 502
-            content = write_error(str(error), status, "teacher_refused")
+        case TeacherError():
+            status, content, headers = _teacher_s(error)
+        case ModelFailed():
+            status, content = 500, write_error(str(error), 500, "model_failed")
         case _:
             status, content = 500, write_error(str(error), 500, "internal_error")
     return Response(content, status, headers, JSON)
+
+
+def _teacher_s(error: TeacherError) -> tuple[int, bytes, dict[str, str]]:
+    """What a teacher's failure becomes: status, body and headers.
+
+    Refusals and overload are passed on as they came, with the time to wait: clients know what to do about them. Any
+    other trouble is ours to tell, because the teacher's words about itself say nothing to whoever asked us.
+    """
+    headers = {} if error.retry_after is None else {"retry-after": f"{math.ceil(error.retry_after)}"}
+    is_ours = isinstance(error, TeacherUnavailable) and error.status not in (429, 503)
+    if is_ours or error.status is None:
+        return 502, write_error(str(error), 502, "teacher_unavailable"), headers
+    if error.body.lstrip()[:1] == b"{":
+        return error.status, error.body, headers
+    code = "teacher_unavailable" if isinstance(error, TeacherUnavailable) else "teacher_refused"
+    return error.status, write_error(str(error), error.status, code), headers
 
 
 async def _fault(request: Request, error: Exception) -> Response:

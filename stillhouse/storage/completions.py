@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, final
 
 import orjson
-from sqlalchemy import Row, delete, exists, func, insert, literal, select, union_all, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
@@ -17,7 +17,7 @@ from stillhouse.storage.records import Cut, Page, StoredCompletion, Wanted
 from stillhouse.storage.tables import COMPLETIONS, DELETED, TERMS
 from stillhouse.storage.writer import Values, Writer
 
-__all__ = ["Completions"]
+__all__ = ["Completions", "terms_of"]
 
 FEW = 1_000
 """Completions up to which terms are counted, to begin with the one that the fewest have."""
@@ -39,7 +39,7 @@ class Completions:
         terms = [
             (term, completion.created, completion.id)
             for completion in completions
-            for term in _terms(project, completion)
+            for term in terms_of(project, completion)
         ]
         size = sum(len(completion.answer) + len(completion.messages) + OVERHEAD for completion in completions)
         await self._writer.insert({COMPLETIONS: [_values(project, each) for each in completions], TERMS: terms}, size)
@@ -65,6 +65,40 @@ class Completions:
             query = _page_by_terms(project, terms, asked, after) if terms else _page_of_all(project, asked, after)
             rows = (await connection.execute(query)).all()
         return Page([_completion(row) for row in rows[: asked.limit]], has_more=len(rows) > asked.limit)
+
+    async def ids(
+        self, project: str, wanted: Wanted, since: int | None = None, until: int | None = None, most: int | None = None
+    ) -> list[str]:
+        """The ids of those that are wanted, oldest first; times, in Unix seconds, included. Of more the newest."""
+        await self._writer.settled()
+        async with self._database.reading() as connection:
+            terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
+            if terms:
+                query, created, row_id = _having(terms)
+            else:
+                created, row_id = COMPLETIONS.c.created, COMPLETIONS.c.id
+                query = select(created, row_id).where(COMPLETIONS.c.project == project)
+            if since is not None:
+                query = query.where(created >= since)
+            if until is not None:
+                query = query.where(created <= until)
+            rows = (await connection.execute(query.order_by(created.desc(), row_id.desc()).limit(most))).all()
+        return [row.id for row in reversed(rows)]
+
+    async def several(self, project: str, ids: Sequence[str]) -> list[StoredCompletion]:
+        """Those of some ids that are there, with their messages, oldest first."""
+        query = _all_of(project).where(COMPLETIONS.c.id.in_(ids)).order_by(COMPLETIONS.c.created, COMPLETIONS.c.id)
+        async with self._database.reading() as connection:
+            return [_completion(row) for row in await connection.execute(query)]
+
+    async def known(self, project: str, ids: Sequence[str]) -> set[str]:
+        """Those of some ids that are there, or were until they were deleted."""
+        found: set[str] = set()
+        async with self._database.reading() as connection:
+            for table in (COMPLETIONS, DELETED):
+                query = select(table.c.id).where(table.c.project == project, table.c.id.in_(ids))
+                found |= {row.id for row in await connection.execute(query)}
+        return found
 
     async def replace_metadata(
         self, project: str, completion_id: str, metadata: Mapping[str, str]
@@ -97,7 +131,7 @@ class Completions:
             if row is None:
                 return False
             found = _completion(row)
-            await _remove_terms(connection, found, _terms(project, found))
+            await _remove_terms(connection, found, terms_of(project, found))
             mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
             await connection.execute(delete(COMPLETIONS).where(mine))
             stood = {"project": project, "id": found.id, "created": found.created}
@@ -161,15 +195,21 @@ def _page_of_all(project: str, asked: Cut, after: Place | None) -> Query:
 
 
 def _page_by_terms(project: str, terms: Sequence[bytes], asked: Cut, after: Place | None) -> Query:
-    """The completions that have every term: those of the first in order, each looked up under the others."""
+    """The completions that have every term, in the order of the first."""
+    having, created, row_id = _having(terms)
+    found = cut(having, created, row_id, asked, after).subquery("found")
+    query = _listed(project).join(found, found.c.id == COMPLETIONS.c.id)
+    return cut(query, found.c.created, found.c.id, asked, None)
+
+
+def _having(terms: Sequence[bytes]) -> tuple[Query, ColumnElement[Any], ColumnElement[Any]]:
+    """Where the completions stand that have every term: those of the first, each looked up under the others."""
     first, others = TERMS.alias("first"), [TERMS.alias(f"other{number}") for number in range(1, len(terms))]
     having = select(first.c.created, first.c.id).where(first.c.term == terms[0])
     for other, term in zip(others, terms[1:], strict=True):
         same = (other.c.term == term) & (other.c.created == first.c.created) & (other.c.id == first.c.id)
         having = having.where(exists(select(literal(1)).where(same)))
-    found = cut(having, first.c.created, first.c.id, asked, after).subquery("found")
-    query = _listed(project).join(found, found.c.id == COMPLETIONS.c.id)
-    return cut(query, found.c.created, found.c.id, asked, None)
+    return having, first.c.created, first.c.id
 
 
 async def _rarest_first(connection: AsyncConnection, terms: Sequence[bytes]) -> list[bytes]:
@@ -185,7 +225,7 @@ async def _rarest_first(connection: AsyncConnection, terms: Sequence[bytes]) -> 
     return [terms[number] for number in sorted(range(len(terms)), key=lambda number: counted[number])]
 
 
-def _terms(project: str, completion: StoredCompletion) -> Iterator[bytes]:
+def terms_of(project: str, completion: StoredCompletion) -> Iterator[bytes]:
     """What a completion is found by: both names of its model, and its metadata."""
     for model in {completion.asked, completion.model}:
         yield _term(project, "model", model)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from stillhouse.errors import StorageError, UsageError
 from stillhouse.extras import require
 from stillhouse.storage.migrate import migrate
+from stillhouse.storage.tables import IDENTITY
 
 __all__ = ["FILE", "Database", "database_url", "trouble"]
 
@@ -89,6 +90,16 @@ class Database:
             raise trouble(f"The database {self.name} cannot be read", error) from error
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
+        """A connection to PostgreSQL that sees what is committed at its first look, and nothing that comes later."""
+        try:
+            async with self._readers.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+                yield connection
+        except FAILURES as error:
+            raise trouble(f"The database {self.name} cannot be read", error) from error
+
+    @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:
         """A transaction: on the disk when left, undone when left with an error; raises StorageError."""
         try:
@@ -96,6 +107,11 @@ class Database:
                 yield connection
         except FAILURES as error:
             raise trouble(f"The database {self.name} cannot be written", error) from error
+
+    async def identity(self) -> str:
+        """What this database is called among others that share a home folder."""
+        async with self.reading() as connection:
+            return (await connection.execute(select(IDENTITY.c.id))).scalar_one()
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, final
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.errors import UsageError
@@ -84,6 +84,14 @@ class Keys:
             return done.rowcount
 
         return await self._writer.change(change)
+
+    async def forget(self, key_id: str) -> None:
+        """Delete a key that nobody was told of, such as one that a worker made for itself."""
+
+        async def change(connection: AsyncConnection) -> None:
+            await connection.execute(delete(API_KEYS).where(API_KEYS.c.id == key_id))
+
+        await self._writer.change(change)
 
     async def touch(self, key: ApiKey, now: float) -> None:
         """Note that a key has been used."""

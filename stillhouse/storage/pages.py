@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, literal, tuple_
 
 from stillhouse.storage.records import Cut
 
-__all__ = ["Place", "Query", "cut"]
+__all__ = ["LARGEST_PAGE", "Place", "Query", "cut", "fitting"]
+
+LARGEST_PAGE = 32 * 2**20
+"""Bytes of a page of large rows: one that would be larger ends sooner, and says that more follow."""
 
 Query = Select[*tuple[Any, ...]]
 """A query for whatever columns."""
@@ -28,3 +32,13 @@ def cut(
         query = query.where(further)
     order = (created.asc(), row_id.asc()) if asked.ascending else (created.desc(), row_id.desc())
     return query.order_by(*order).limit(asked.limit + 1)
+
+
+def fitting(sizes: Sequence[int], limit: int) -> int:
+    """How many of some rows, each of a size in bytes, make a page: at least one, and no more than fit."""
+    total = 0
+    for number, size in enumerate(sizes[:limit]):
+        total += size
+        if number and total > LARGEST_PAGE:
+            return number
+    return min(limit, len(sizes))

@@ -5,28 +5,54 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
+from stillhouse.storage.blobs import Blobs
 from stillhouse.storage.completions import Completions
 from stillhouse.storage.database import Database, database_url
+from stillhouse.storage.eval_items import EvalItems
+from stillhouse.storage.eval_runs import EvalRuns
+from stillhouse.storage.evals import Evals
+from stillhouse.storage.files import Files
+from stillhouse.storage.jobs import Jobs
 from stillhouse.storage.keys import Keys
 from stillhouse.storage.records import Durability
+from stillhouse.storage.retention import Retention
+from stillhouse.storage.tuned import Tuned
+from stillhouse.storage.uploads import Uploads
+from stillhouse.storage.work import Orders, Workers
 from stillhouse.storage.writer import Writer
 
 __all__ = ["Store"]
+
+BLOBS = "blobs"
+"""The folder in the home folder in which the bytes of files lie, those of each database in a folder of their own."""
 
 
 @final
 class Store:
     """Everything that is kept. It belongs to one event loop."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    def __init__(self, database: Database, writer: Writer, blobs: Blobs) -> None:
         self.database, self.writer = database, writer
         self.completions, self.keys = Completions(database, writer), Keys(database, writer)
+        self.retention = Retention(database, writer)
+        self.jobs, self.tuned = Jobs(database, writer), Tuned(database, writer)
+        self.orders, self.workers = Orders(database, writer), Workers(database, writer)
+        self.files = Files(database, writer, blobs)
+        self.uploads = Uploads(database, writer, self.files)
+        self.evals, self.eval_runs = Evals(database, writer), EvalRuns(database, writer)
+        self.eval_items = EvalItems(database, writer)
 
     @classmethod
     async def open(cls, url: str | None, home: Path, durability: Durability = Durability.BATCH) -> Store:
         """Open a database by its URL, or the file in the home folder; raises UsageError and StorageError."""
         database = await Database.open(database_url(url, home))
-        return cls(database, Writer(database, durability))
+        folder = home.absolute() / BLOBS / await database.identity()
+        return cls(database, Writer(database, durability), Blobs(folder))
+
+    async def tidy(self, thorough: bool = False) -> None:
+        """Remove what has expired, and what programs left that were killed; `thorough` looks at all bytes of files."""
+        await self.uploads.tidy()
+        await self.files.tidy(thorough)
 
     async def close(self) -> None:
         """Write what waits and close the connections."""

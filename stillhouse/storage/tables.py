@@ -2,10 +2,43 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import TEXT
 
-__all__ = ["API_KEYS", "COMPLETIONS", "DELETED", "METADATA", "PROJECTS", "TERMS"]
+__all__ = [
+    "API_KEYS",
+    "COMPLETIONS",
+    "DELETED",
+    "DELETED_EVALS",
+    "DELETED_FILES",
+    "EVALS",
+    "EVAL_ITEMS",
+    "EVAL_RUNS",
+    "FILES",
+    "IDENTITY",
+    "METADATA",
+    "PROJECTS",
+    "TERMS",
+    "TUNED_MODELS",
+    "TUNING_CHECKPOINTS",
+    "TUNING_EVENTS",
+    "TUNING_JOBS",
+    "UPLOADS",
+    "UPLOAD_PARTS",
+    "WORKERS",
+    "WORK_ORDERS",
+]
 
 METADATA = MetaData()
 
@@ -74,3 +107,210 @@ DELETED = Table(
     PrimaryKeyConstraint("project", "id", name="deleted_completions_pkey"),
 )
 """Where deleted completions stood, so that whoever has one as a cursor can go on; nothing of what they said."""
+
+IDENTITY = Table("identity", METADATA, Column("id", ID, primary_key=True))
+"""One row: what this database is called, so that its files are told from those of others in the same home folder."""
+
+FILES = Table(
+    "files",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("purpose", ID, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", ID, nullable=False),
+    Column("expires", BigInteger),
+    PrimaryKeyConstraint("project", "id", name="files_pkey"),
+    Index("files_by_time", "project", "created", "id"),
+    Index("files_by_purpose", "project", "purpose", "created", "id"),
+    Index("files_by_digest", "digest"),
+    Index("files_by_expiry", "expires"),
+)
+"""Files; their bytes lie in the home folder by the SHA-256 in `digest`."""
+
+DELETED_FILES = Table(
+    "deleted_files",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project", "id", name="deleted_files_pkey"),
+)
+"""Where deleted files stood, so that whoever has one as a cursor can go on."""
+
+UPLOADS = Table(
+    "uploads",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("purpose", ID, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("lasts", BigInteger),
+    Column("state", ID, nullable=False),
+    Column("file", ID),
+    PrimaryKeyConstraint("project", "id", name="uploads_pkey"),
+    Index("uploads_by_expiry", "state", "expires"),
+)
+"""Files that come in parts: how large they shall be, how many seconds they shall last, and what became of them."""
+
+UPLOAD_PARTS = Table(
+    "upload_parts",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("upload", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("digest", ID, nullable=False),
+    PrimaryKeyConstraint("project", "upload", "id", name="upload_parts_pkey"),
+    Index("upload_parts_by_digest", "digest"),
+)
+"""The parts of uploads that are not complete yet; their bytes lie where those of files do."""
+
+EVALS = Table(
+    "evals",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Column("metadata", LargeBinary, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("project", "id", name="evals_pkey"),
+    Index("evals_by_time", "project", "created", "id"),
+    Index("evals_by_update", "project", "updated", "id"),
+)
+"""Evals; `metadata` and `content` are JSON, and names bytes because they may hold what PostgreSQL's text may not."""
+
+EVAL_RUNS = Table(
+    "eval_runs",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("eval_id", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Column("model", LargeBinary),
+    Column("metadata", LargeBinary, nullable=False),
+    Column("token", Text, nullable=False),
+    Column("source", LargeBinary, nullable=False),
+    Column("counts", LargeBinary, nullable=False),
+    Column("error", LargeBinary),
+    Column("chosen", LargeBinary),
+    PrimaryKeyConstraint("project", "eval_id", "id", name="eval_runs_pkey"),
+    Index("eval_runs_by_time", "project", "eval_id", "created", "id"),
+    Index("eval_runs_by_id", "id", unique=True),
+)
+"""Runs of evals; `chosen` are the ids of the stored completions that a run reads, a JSON array."""
+
+EVAL_ITEMS = Table(
+    "eval_items",
+    METADATA,
+    Column("run_id", ID, nullable=False),
+    Column("row", BigInteger, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run_id", "row", name="eval_items_pkey"),
+    Index("eval_items_by_id", "run_id", "id", unique=True),
+    Index("eval_items_by_status", "run_id", "status", "row", "id"),
+)
+"""The rows of runs that are done, by their number in the source; `content` is JSON."""
+
+DELETED_EVALS = Table(
+    "deleted_evals",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    PrimaryKeyConstraint("project", "id", name="deleted_evals_pkey"),
+)
+"""Where deleted evals and runs stood, so that whoever has one as a cursor can go on."""
+
+WORK_ORDERS = Table(
+    "work_orders",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("workflow", Text, nullable=False),
+    Column("argument", Text, nullable=False),
+)
+"""Work that no worker has put into its queue yet: written in one transaction with what it is about."""
+
+WORKERS = Table(
+    "workers",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("place", ID, nullable=False),
+    Column("beats", BigInteger, nullable=False),
+    Column("ended", Boolean, nullable=False),
+)
+"""Processes that do work. Each counts its beats; the work of one that has `ended` is anybody's."""
+
+TUNING_JOBS = Table(
+    "tuning_jobs",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("id", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("request", LargeBinary, nullable=False),
+    Column("settled", LargeBinary),
+    Column("ends", BigInteger),
+    Column("model", ID),
+    Column("tokens", BigInteger),
+    Column("result_file", Text),
+    Column("error", LargeBinary),
+    Column("owner", Text),
+    PrimaryKeyConstraint("id", name="tuning_jobs_pkey"),
+    Index("tuning_jobs_by_time", "project", "created", "id"),
+)
+"""Fine-tuning jobs; `request`, `settled` and `error` are JSON. `owner` is the worker that is at it."""
+
+TUNING_EVENTS = Table(
+    "tuning_events",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("job", ID, nullable=False),
+    Column("key", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("data", LargeBinary),
+    Index("tuning_events_by_key", "job", "key", unique=True),
+    Index("tuning_events_by_time", "job", "created", "id"),
+)
+"""What happened in jobs; an event is told once by its `key`, however often its step is run. `data` is JSON."""
+
+TUNING_CHECKPOINTS = Table(
+    "tuning_checkpoints",
+    METADATA,
+    Column("id", ID, primary_key=True),
+    Column("job", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("step", BigInteger, nullable=False),
+    Column("model", ID, nullable=False),
+    Column("metrics", LargeBinary, nullable=False),
+    Index("tuning_checkpoints_by_job", "job", "step", unique=True),
+)
+"""What jobs keep of their last epochs; `metrics` is JSON."""
+
+TUNED_MODELS = Table(
+    "tuned_models",
+    METADATA,
+    Column("name", ID, primary_key=True),
+    Column("project", ID, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("job", ID, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Index("tuned_models_by_project", "project", "created", "name"),
+)
+"""Models that jobs made: a language model or a bundle, in a folder of the home folder."""

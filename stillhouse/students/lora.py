@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, final, get_args
+from pathlib import Path
+from typing import Any, Literal, cast, final, get_args
 
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from stillhouse.errors import UsageError
 from stillhouse.models.layers import attention, blocks, feed_forward, output_head
 
-__all__ = ["Lora", "Part", "adapters", "lora", "merge"]
+__all__ = ["Lora", "Part", "adapters", "lora", "merge", "save_adapted"]
 
 Part = Literal["attention", "ffn"]
 
@@ -101,3 +103,47 @@ def merge(model: nn.Module) -> nn.Module:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, layer.get_base_layer())
     return model.requires_grad_(True)
+
+
+def save_adapted(model: nn.Module, folder: Path, base: str, config: Lora) -> None:
+    """Write a model of Transformers that has low-rank matrices, and leave it as it is.
+
+    Written are the matrices alone, as PEFT reads them, beside the name of their `base` (a folder or hub id); but the
+    whole model with the matrices added where there are none, or the base has such matrices itself.
+    """
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer)}
+    if not layers:
+        cast("Any", model).save_pretrained(folder)
+    elif (Path(base) / "adapter_config.json").is_file():
+        cast("Any", model).save_pretrained(folder, state_dict=_added(model, layers))
+    else:
+        settings = LoraConfig(
+            r=config.rank,
+            lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType]
+            lora_dropout=config.dropout,
+            target_modules=sorted(layers),
+            fan_in_fan_out=any(isinstance(layer.get_base_layer(), Conv1D) for layer in layers.values()),
+            base_model_name_or_path=base,
+            task_type="CAUSAL_LM",
+            inference_mode=True,
+        )
+        settings.save_pretrained(str(folder))
+        weights = {
+            f"base_model.model.{name}.{key.replace('.default', '')}": value.detach().cpu().contiguous()
+            for name, layer in layers.items()
+            for key, value in cast("nn.Module", layer).state_dict().items()
+            if key.startswith("lora_")
+        }
+        save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+
+
+def _added(model: nn.Module, layers: dict[str, BaseTunerLayer]) -> dict[str, Tensor]:
+    """The weights of a model with its low-rank matrices added in, under the names they have without."""
+    state: dict[str, Tensor] = {}
+    for name, value in model.state_dict().items():
+        if ".lora_" not in name:
+            state[name.replace(".base_layer", "")] = value
+    for name, layer in layers.items():
+        delta = cast("Any", layer).get_delta_weight("default")
+        state[f"{name}.weight"] = state[f"{name}.weight"] + delta.to(state[f"{name}.weight"])
+    return state

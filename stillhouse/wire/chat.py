@@ -12,7 +12,17 @@ from stillhouse.wire.errors import WireError
 from stillhouse.wire.fields import missing, shown, wrong_type
 from stillhouse.wire.response_format import read_shape
 
-__all__ = ["DONE", "read_call", "replace_model", "write_completion", "write_event", "write_stream"]
+__all__ = [
+    "DONE",
+    "NEVER",
+    "read_call",
+    "read_usage",
+    "replace_model",
+    "usage_fields",
+    "write_completion",
+    "write_event",
+    "write_stream",
+]
 
 DONE = b"data: [DONE]\n\n"
 
@@ -50,6 +60,15 @@ def read_call(body: bytes) -> ChatCall:
     )
 
 
+def read_usage(answer: bytes) -> object:
+    """The `usage` in a whole answer's JSON, None when there is none."""
+    try:
+        told = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return None
+    return cast(dict[str, Any], told).get("usage") if isinstance(told, dict) else None
+
+
 def replace_model(body: bytes, model: str) -> bytes:
     """A request's body with another `model`, and all else as it was."""
     return orjson.dumps({**orjson.loads(body), "model": model})
@@ -73,7 +92,7 @@ def write_completion(completion: Completion, call: ChatCall, completion_id: str,
             "created": created,
             "model": completion.model,
             "choices": choices,
-            "usage": _usage(completion.usage),
+            "usage": usage_fields(completion.usage),
         }
     )
 
@@ -91,7 +110,7 @@ def write_stream(completion: Completion, call: ChatCall, completion_id: str, cre
         for step in _steps(index, choice, call.logprobs):
             yield write_event({**head, "choices": [step], **unknown_yet})
     if call.include_usage:
-        yield write_event({**head, "choices": [], "usage": _usage(completion.usage)})
+        yield write_event({**head, "choices": [], "usage": usage_fields(completion.usage)})
     yield DONE
 
 
@@ -123,7 +142,8 @@ def _token(token: str, logprob: float) -> dict[str, object]:
     return {"token": token, "logprob": max(logprob, NEVER), "bytes": list(token.encode())}
 
 
-def _usage(usage: Usage) -> dict[str, object]:
+def usage_fields(usage: Usage) -> dict[str, object]:
+    """What an answer cost, as clients read it."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,

@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 KINDS = ("jsonl", "completions", "responses")
+LARGEST = 2**53
+"""Whole numbers up to which every JSON reader agrees."""
 STORED_ITEM = "item.input"
 """Where the messages of a stored completion lie."""
 
@@ -142,9 +144,9 @@ def _read_source(fields: Fields, kind: str, schema: ItemSchema | None) -> FileCo
             return StoredCompletions(
                 metadata=fields.metadata(),
                 model=fields.text_or_none("model"),
-                created_after=fields.whole("created_after", low=0),
-                created_before=fields.whole("created_before", low=0),
-                limit=fields.whole("limit", low=1),
+                created_after=fields.whole("created_after", low=0, high=LARGEST),
+                created_before=fields.whole("created_before", low=0, high=LARGEST),
+                limit=fields.whole("limit", low=1, high=LARGEST),
             )
         case _:
             raise Unsupported("Stored responses are not kept here: use stored completions.", fields.at("type"))

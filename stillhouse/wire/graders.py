@@ -12,6 +12,10 @@ from stillhouse.wire.prompts import PromptMessage, echo_message, read_prompt
 from stillhouse.wire.samples import Sample, Sampling, Tokens, read_sampling, sample_of_text
 
 __all__ = [
+    "DETAILS",
+    "FLAGS",
+    "METRICS",
+    "OPERATIONS",
     "GraderSpec",
     "LabelModel",
     "Multi",

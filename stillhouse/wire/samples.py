@@ -16,6 +16,7 @@ from stillhouse.wire.errors import WireError
 from stillhouse.wire.fields import Fields, missing, wrong_type
 
 __all__ = [
+    "EFFORTS",
     "Sample",
     "Sampling",
     "Tokens",

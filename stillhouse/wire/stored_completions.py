@@ -11,11 +11,13 @@ import orjson
 from stillhouse.wire.errors import WireError
 
 __all__ = [
+    "OURS",
     "Keep",
     "read_keep",
     "read_metadata",
     "read_update",
     "stored_messages",
+    "unkept",
     "unknown_completion",
     "write_answer",
     "write_deleted",
@@ -39,6 +41,8 @@ ASKED = {
     "response_format": None,
 }
 """What a stored completion tells of its request, and what held where the request did not say."""
+OURS = "x_stillhouse"
+"""The field of a stored completion for what OpenAI's have not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,11 @@ def read_keep(body: bytes, every: bool = False) -> Keep | None:
         return Keep(request, {}, is_asked=False)
 
 
+def unkept(body: bytes) -> bytes:
+    """A request that is to be kept nowhere, as those of evals, which are no traffic."""
+    return orjson.dumps({**orjson.loads(body), "store": False})
+
+
 def read_metadata(value: object) -> dict[str, str]:
     """Up to 16 pairs of texts; null means none. Raises WireError."""
     if value is None:
@@ -109,8 +118,13 @@ def read_update(body: bytes) -> dict[str, str]:
     return read_metadata(cast(dict[str, object], update)["metadata"])
 
 
-def write_answer(told: Mapping[str, Any], request: Mapping[str, Any], request_id: str) -> bytes:
-    """The form in which an answer is kept, but for its metadata: what was told, and what was asked for."""
+def write_answer(
+    told: Mapping[str, Any], request: Mapping[str, Any], request_id: str, ours: Mapping[str, Any] | None = None
+) -> bytes:
+    """The form in which an answer is kept, but for its metadata: what was told, and what was asked for.
+
+    `ours` is what only this server knows about it, such as how long it took.
+    """
     usage = cast(dict[str, Any], told["usage"]) if isinstance(told.get("usage"), dict) else None
     kept: dict[str, Any] = {
         "id": told["id"],
@@ -127,6 +141,8 @@ def write_answer(told: Mapping[str, Any], request: Mapping[str, Any], request_id
     for name in ("service_tier", "system_fingerprint"):
         if told.get(name) is not None:
             kept[name] = told[name]
+    if ours:
+        kept[OURS] = ours
     return orjson.dumps(kept)
 
 

@@ -31,6 +31,11 @@ def test_a_key_is_made_listed_and_revoked(told):
     assert not json.loads(told("list", "--json")[1])["keys"][0]["valid"]
 
 
+def test_scopes_may_be_named_together(told):
+    made = json.loads(told("create", "ann", "--scope", "infer,read, train", "--scope", "read", "--json")[1])
+    assert made["scopes"] == ["infer", "read", "train"]
+
+
 def test_people_see_a_secret_once(told):
     assert "no keys yet" in told("list")[1]
     secret = told("create", "ann")[1].split()[-1]
@@ -47,6 +52,7 @@ def test_people_see_a_secret_once(told):
         (("list", "ann"), "takes no name"),
         (("revoke", "nobody"), "'nobody'"),
         (("create", "ann", "--scope", "everything"), "everything"),
+        (("create", "ann", "--scope", "read,"), "--scope ''"),
         (("lose", "ann"), "lose"),
         (("list", "--database", "mysql://x"), "mysql"),
     ],

@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.upstream import Upstream
 from stillhouse.cli.main import run
 from stillhouse.cli.serve import Address, listen
 from stillhouse.errors import StillhouseError, UsageError
 from tests.gateway.bundles import make_bundle
-from tests.gateway.serving import prompt, status_of
+from tests.gateway.serving import prompt, served, status_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -190,3 +191,40 @@ def test_a_host_that_is_none_is_named(monkeypatch):
 )
 def test_the_address_is_one_that_can_be_called(host, url):
     assert str(Address(host, 8)) == url
+
+
+def test_a_file_names_who_is_served_and_what_is_kept(bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("UPSTREAM_KEY", "sk-of-the-upstream")
+    upstream = Upstream(remembers=True)
+    with served(upstream) as behind:
+        (tmp_path / "stillhouse.toml").write_text(
+            f'students = ["{bundle}"]\nteacher = "large"\n[capture]\ncalls = "all"\ncontent = false\n'
+            f'[teachers.desk]\nbase_url = "{behind}"\nkey_env = "UPSTREAM_KEY"\nmodels = {{ large = "gpt-large" }}\n'
+        )
+        with serving("--home", tmp_path, "--port", 0, "--json", "--content", "--no-worker") as process:
+            told = json.loads(process.stdout.readline())
+            assert (told["models"], told["teacher"]) == (["large", "desk/triage"], "large")
+            assert told["teachers"] == {"desk": behind}
+            answer = asked(told, "", model="large")
+            asked(told, "", messages=prompt("maybe"))
+            [doubtful, plain] = asked(told, "?limit=5")["data"]
+            assert plain["choices"][0]["message"]["content"] == answer["choices"][0]["message"]["content"]
+            assert doubtful["x_stillhouse"]["route"].startswith("teacher; reason=low-confidence")
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=20) == ("", "")
+    assert [call["model"] for call in upstream.asked] == ["gpt-large"] * 2
+    assert {headers["authorization"] for headers in upstream.headers} == {"Bearer sk-of-the-upstream"}
+
+
+def test_where_nobody_is_named_it_says_how_to(refused, tmp_path):
+    code, message = refused("--home", str(tmp_path))
+    assert (code, "stillhouse teacher add" in message) == (2, True)
+
+
+def test_a_file_that_is_wrong_is_said_at_once(refused, tmp_path):
+    (tmp_path / "stillhouse.toml").write_text('[teachers.a]\nbase_url = "http://h"\nkey_env = "NO_SUCH_KEY"\n')
+    code, message = refused("--home", str(tmp_path))
+    assert (code, "NO_SUCH_KEY" in message) == (2, True)
+    (tmp_path / "stillhouse.toml").write_text('[model]\ntiny = "x"\n')
+    code, message = refused("--home", str(tmp_path))
+    assert (code, "Did you mean 'models'" in message) == (2, True)

@@ -194,7 +194,7 @@ async def test_rows_are_graded_within_a_limit_and_read_as_they_are_needed():
         working -= 1
         return await Judge("x")(call)
 
-    def rows():
+    async def rows():
         for number in range(10):
             read.append(number)
             yield number, Row({"q": "?", "a": "x"})
@@ -220,8 +220,11 @@ async def test_rows_in_work_are_given_up_with_the_run():
             given_up += 1
             raise
 
-    rows = [(0, Row({"q": "first"})), (1, Row({"q": "second"})), (2, Row({"q": "third"}))]
-    async with contextlib.aclosing(grade_rows(rows, ASKING, {}, stuck, 3)) as running:
+    async def rows():
+        for number, question in enumerate(("first", "second", "third")):
+            yield number, Row({"q": question})
+
+    async with contextlib.aclosing(grade_rows(rows(), ASKING, {}, stuck, 3)) as running:
         number, _ = await anext(running)
     assert (number, given_up) == (0, 2)
 

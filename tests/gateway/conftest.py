@@ -8,15 +8,16 @@ import pytest
 from openai import OpenAI
 
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from stillhouse.teachers.api import TeacherApi
 from stillhouse.teachers.asking import Patience
-from tests.gateway.serving import LABELS, Keywords, Teacher, served
+from tests.gateway.serving import LABELS, Keywords, Teacher, cascade_of, served
 
 
 @pytest.fixture(scope="module")
 def alone() -> Iterator[str]:
     """The URL of a gateway without a teacher."""
-    with served(create_app([Keywords(), Keywords(LABELS)])) as url:
+    with served(create_app(House.of([Keywords(), Keywords(LABELS)]))) as url:
         yield url
 
 
@@ -30,7 +31,7 @@ def cascade(teacher: Teacher) -> Iterator[str]:
     """The URL of a gateway with a teacher behind it, who may take a second."""
     with served(teacher.app()) as upstream:
         api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
-        with served(create_app([Keywords()], api)) as url:
+        with served(create_app(cascade_of(api))) as url:
             yield url
 
 

@@ -23,7 +23,10 @@ from stillhouse.bundle.answer import AnswerForm, Field
 from stillhouse.bundle.manifest import Featurizer, Manifest
 from stillhouse.bundle.prompt import PromptForm
 from stillhouse.chat import Message
+from stillhouse.gateway.house import Answerer, House
 from stillhouse.inference.onnx_classifier import Prediction
+from stillhouse.teachers.api import TeacherApi
+from stillhouse.wire.models import ModelCard
 
 SYSTEM = "You sort requests."
 INTENTS = ('"refund"', '"delivery"', '"other 🙂"')
@@ -79,11 +82,20 @@ def prompt(text: str) -> list[dict]:
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"Request: {text}"}]
 
 
+def cascade_of(teacher: TeacherApi) -> House:
+    """A house with a student, and a teacher for what it leaves."""
+    house = House()
+    house.enter(teacher)
+    house.add_student(Keywords(), teacher=Answerer(teacher, ModelCard("large-1", 1)))
+    return house
+
+
 @contextmanager
-def served(app) -> Generator[str]:
-    """The URL of an app that uvicorn serves in a thread."""
-    door = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=1))
+def served(app, http="auto", port=0) -> Generator[str]:
+    """The URL of an app that uvicorn serves in a thread; `http` is what stands between its sockets and it."""
+    door = socket.create_server(("127.0.0.1", port))
+    config = uvicorn.Config(app, http=http, log_level="critical", lifespan="on", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()
     try:
@@ -132,6 +144,9 @@ class Teacher:
             case "strict":
                 envelope = {"error": {"message": "No such key", "type": "auth", "param": None, "code": "bad_key"}}
                 return JSONResponse(envelope, 401)
+            case "repeating":
+                message = f"No such key: {self.keys[-1]}"
+                return JSONResponse({"error": {"message": message, "type": "auth", "param": None, "code": None}}, 401)
             case "slow":
                 await asyncio.sleep(30)
             case "page":

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from stillhouse.errors import UsageError
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from tests.gateway.serving import LABELS, Keywords, prompt, served
 
 MODEL = "desk/triage"
@@ -100,7 +101,7 @@ async def test_many_calls_at_once_are_answered_each_with_its_own(alone):
 
 def test_two_models_of_one_name_are_refused():
     with pytest.raises(UsageError, match="desk/triage"):
-        create_app([Keywords(), Keywords(LABELS), Keywords()])
+        create_app(House.of([Keywords(), Keywords(LABELS), Keywords()]))
 
 
 # With a teacher.
@@ -216,5 +217,5 @@ def test_what_happened_is_counted(cascade, client, teacher):
 
 def test_a_gateway_can_be_started_again(tmp_path):
     for _ in range(2):
-        with served(create_app([Keywords()])) as url:
+        with served(create_app(House.of([Keywords()]))) as url:
             assert urllib.request.urlopen(f"{url}/healthz").status == 200

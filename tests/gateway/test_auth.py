@@ -13,6 +13,7 @@ from openai import OpenAI
 
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.auth import Gate
+from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
@@ -59,7 +60,7 @@ def gate(home) -> Gate:
 
 @pytest.fixture(scope="module")
 def url(home, gate):
-    with served(create_app([Keywords()], shelf=gate._shelf, gate=gate)) as url:
+    with served(create_app(House.of([Keywords()]), shelf=gate._shelf, gate=gate)) as url:
         yield url
 
 
@@ -88,8 +89,9 @@ def test_every_route_takes_its_scope_and_no_other(url, gate, keys):
             assert (status(url, method, path, keys[scope]) != 403) == allowed, (method, path, scope)
 
 
-def test_only_health_is_open_to_all(gate, url):
-    assert [place for place, scope in gate.declared.items() if scope is None] == [("GET", "/healthz")]
+def test_only_health_and_the_page_of_a_run_take_no_key_of_a_caller(gate, url):
+    page = "/evals/{eval_id}/runs/{run_id}"  # which takes the key of the run
+    assert {place for place, scope in gate.declared.items() if scope is None} == {("GET", "/healthz"), ("GET", page)}
 
 
 def test_no_project_reaches_what_is_another_s(url, keys):
@@ -158,3 +160,46 @@ def test_its_last_use_is_noted(url, home, keys):
 
 def test_without_a_shelf_of_keys_everybody_is_let_in(alone):
     assert status(alone, "GET", "/v1/models", None) == 200
+
+
+def test_a_key_belongs_to_one_project_and_cannot_be_used_in_another(url, keys):
+    def ask(project: str | None) -> int:
+        headers = {"Authorization": f"Bearer {keys['admin']}"}
+        if project is not None:
+            headers["OpenAI-Project"] = project
+        return status_of(urllib.request.Request(f"{url}/v1/models", headers=headers))
+
+    assert [ask(None), ask("p"), ask("q"), ask("")] == [200, 200, 401, 401]
+    with OpenAI(base_url=f"{url}/v1", api_key=keys["admin"], project="q", max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError) as caught:
+            client.models.list()
+        assert caught.value.code == "mismatched_project"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "127.0.0.1"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "evil.example:8000"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "[::1].evil.example"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": "http://localhost:3000"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_where_no_key_is_needed_no_web_page_may_ask(alone, headers, expected):
+    assert status_of(urllib.request.Request(f"{alone}/v1/models", headers=headers)) == expected
+
+
+def test_where_keys_are_needed_any_name_of_the_server_will_do(url, keys):
+    headers = {
+        "Authorization": f"Bearer {keys['infer']}",
+        "Host": "models.example.org",
+        "Origin": "https://example.org",
+    }
+    assert status_of(urllib.request.Request(f"{url}/v1/models", headers=headers)) == 200

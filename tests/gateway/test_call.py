@@ -8,13 +8,14 @@ from stillhouse.chat import Message
 from stillhouse.errors import StillhouseError
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.call import call_once
+from stillhouse.gateway.house import House
 from tests.gateway.serving import SYSTEM, Keywords, served
 
 ASKED = [Message("system", SYSTEM), Message("user", "Request: refund now")]
 
 
 def test_the_answer_comes_with_its_route():
-    with served(create_app([Keywords()])) as url:
+    with served(create_app(House.of([Keywords()]))) as url:
         answer = call_once(f"{url}/v1", "desk/triage", ASKED)
         assert answer.text == '{"intent": "refund", "priority": "high"}'
         assert answer.route.startswith("student")

@@ -9,11 +9,12 @@ import openai
 import pytest
 
 from stillhouse.gateway.app import create_app
-from stillhouse.gateway.shelf import Shelf
+from stillhouse.gateway.house import House
+from stillhouse.gateway.shelf import Policy, Shelf
 from stillhouse.storage.writer import Limits, Writer
 from stillhouse.teachers.api import TeacherApi
 from stillhouse.teachers.asking import Patience
-from tests.gateway.serving import Keywords, Teacher, prompt, served
+from tests.gateway.serving import Keywords, Teacher, cascade_of, prompt, served
 
 MODEL = "desk/triage"
 
@@ -23,7 +24,7 @@ def kept(tmp_path, teacher: Teacher):
     """The URL of a gateway with a teacher and a shelf."""
     with served(teacher.app()) as upstream:
         api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
-        with served(create_app([Keywords()], api, shelf=Shelf(None, tmp_path))) as url:
+        with served(create_app(cascade_of(api), Shelf(None, tmp_path))) as url:
             yield url
 
 
@@ -129,7 +130,7 @@ def test_without_a_shelf_the_teacher_is_told_to_store(cascade, client, teacher):
 
 def test_a_database_that_cannot_be_had_is_an_error_of_the_server_and_stops_nothing_else(tmp_path, client):
     (tmp_path / "file").write_text("in the way")
-    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "file" / "home"))) as url:
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "file" / "home"))) as url:
         sdk = client(url)
         with pytest.raises(openai.InternalServerError) as caught:
             create(sdk, "refund")
@@ -140,7 +141,7 @@ def test_a_database_that_cannot_be_had_is_an_error_of_the_server_and_stops_nothi
 
 def test_too_much_is_429_with_the_time_to_wait(tmp_path, client, monkeypatch):
     monkeypatch.setattr(Writer.__init__, "__defaults__", (*Writer.__init__.__defaults__[:-1], Limits(writes=0)))
-    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path))) as url:
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path))) as url:
         with pytest.raises(openai.RateLimitError) as caught:
             create(client(url), "refund")
         assert caught.value.code == "storage_busy"
@@ -152,7 +153,7 @@ def every(tmp_path, teacher: Teacher):
     """The URL of a gateway with a teacher that keeps every call."""
     with served(teacher.app()) as upstream:
         api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
-        with served(create_app([Keywords()], api, shelf=Shelf(None, tmp_path, every=True))) as url:
+        with served(create_app(cascade_of(api), Shelf(None, tmp_path, policy=Policy(every=True)))) as url:
             yield url
 
 
@@ -169,7 +170,9 @@ def test_every_call_can_be_kept_but_one_that_says_no(every, client, teacher):
 
 def test_who_did_not_ask_is_answered_also_when_nothing_can_be_kept(tmp_path, client):
     (tmp_path / "home").write_text("in the way")
-    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home", every=True))) as url:
+    with served(
+        create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home", policy=Policy(every=True)))
+    ) as url:
         sdk = client(url)
         assert sdk.chat.completions.create(model=MODEL, messages=prompt("refund")).model == MODEL
         with pytest.raises(openai.InternalServerError):
@@ -177,7 +180,7 @@ def test_who_did_not_ask_is_answered_also_when_nothing_can_be_kept(tmp_path, cli
 
 
 def test_the_database_is_made_by_the_first_call_that_needs_it(tmp_path, client):
-    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home"))) as url:
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home"))) as url:
         sdk = client(url)
         sdk.chat.completions.create(model=MODEL, messages=prompt("refund"))
         with pytest.raises(openai.NotFoundError):
@@ -185,7 +188,7 @@ def test_the_database_is_made_by_the_first_call_that_needs_it(tmp_path, client):
         assert not (tmp_path / "home").exists()
         answer = create(sdk, "refund")
     assert (tmp_path / "home" / "stillhouse.db").exists()
-    with served(create_app([Keywords()], shelf=Shelf(None, tmp_path / "home"))) as url:
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home"))) as url:
         assert client(url).chat.completions.retrieve(answer.id).id == answer.id
 
 

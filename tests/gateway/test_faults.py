@@ -25,7 +25,7 @@ def send(url: str, method: str, path: str, body: bytes | None = None) -> tuple[i
         ("POST", "/v1/completions", b"{}", 404),
         ("GET", "/v1/models/unknown", None, 404),
         ("GET", "/v1/models/", None, 404),
-        ("DELETE", "/v1/models/desk/triage", None, 405),
+        ("PATCH", "/v1/models/desk/triage", None, 405),
         ("GET", "/v1/chat/completions", None, 405),
         ("POST", "/v1/chat/completions", b"", 400),
         ("POST", "/v1/chat/completions", b"{'model'", 400),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from starlette.datastructures import QueryParams
 
-from stillhouse.gateway.paging import read_cut, read_filters, unknown_cursor
+from stillhouse.gateway.paging import read_choice, read_cut, read_filters, unknown_cursor
 from stillhouse.storage.records import Cut
 from stillhouse.wire.errors import WireError
 
@@ -41,3 +41,18 @@ def test_metadata_come_in_brackets():
 
 def test_a_cursor_is_shown_short():
     assert len(str(unknown_cursor("x" * 1000))) < 150
+
+
+def test_a_word_is_one_of_those_that_are_known():
+    assert read_choice(QueryParams("status=a"), "status", ("a", "b")) == "a"
+    assert read_choice(QueryParams(""), "status", ("a", "b")) is None
+    with pytest.raises(WireError) as caught:
+        read_choice(QueryParams("status=c"), "status", ("a", "b"))
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "status")
+
+
+def test_a_list_may_have_longer_pages():
+    assert read_cut(QueryParams(""), size=10_000, largest=10_000).limit == 10_000
+    assert read_cut(QueryParams("limit=5000"), size=10_000, largest=10_000).limit == 5_000
+    with pytest.raises(WireError, match="<= 10000"):
+        read_cut(QueryParams("limit=10001"), size=10_000, largest=10_000)

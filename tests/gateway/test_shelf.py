@@ -39,9 +39,10 @@ def test_a_gateway_whose_shelf_nobody_needs_loads_no_database():
 import sys
 from pathlib import Path
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords
-create_app([Keywords()], shelf=Shelf(None, Path("nowhere")))
+create_app(House.of([Keywords()]), shelf=Shelf(None, Path("nowhere")))
 print(*[name for name in ("sqlalchemy", "alembic", "aiosqlite", "greenlet") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

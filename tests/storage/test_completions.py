@@ -125,3 +125,27 @@ async def test_a_taken_id_is_refused_and_spoils_nothing(completions):
     assert "question" not in str(done[1])
     assert await listed(completions, Wanted(metadata={"tag": "second"})) == [3, 2]
     assert (await completions.get("p", "chatcmpl-000001")).metadata == {"tag": "first"}
+
+
+async def test_ids_are_of_those_that_fit_oldest_first_and_of_too_many_the_newest(completions):
+    await fill(completions, *[completion(number, kind=("odd" if number % 2 else "even")) for number in range(1, 9)])
+
+    async def found(metadata=None, model=None, **more) -> list[int]:
+        ids = await completions.ids("p", Wanted(model, metadata), **more)
+        return [int(each.removeprefix("chatcmpl-")) for each in ids]
+
+    assert await found() == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert await found(since=3, until=5) == [3, 4, 5]
+    assert await found(most=2) == [7, 8]
+    assert await found({"kind": "odd"}, "large", since=2, most=2) == [5, 7]
+    assert await found({"kind": "odd"}, "nobody") == []
+    assert await completions.ids("q", ALL) == []
+
+
+async def test_several_come_with_their_messages_and_deleted_ones_are_known_still(completions):
+    await fill(completions, *[completion(number) for number in (1, 2, 3)])
+    await completions.delete("p", "chatcmpl-000002")
+    ids = [f"chatcmpl-{number:06}" for number in (3, 2, 1, 9)]
+    assert await completions.several("p", ids) == [completion(1), completion(3)]
+    assert await completions.known("p", ids) == set(ids[:3])
+    assert await completions.known("q", ids) == set()

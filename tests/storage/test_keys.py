@@ -61,3 +61,11 @@ def test_a_key_opens_until_it_expires_what_its_scopes_allow():
     assert key.allows(Scope.READ)
     assert not key.allows(Scope.TRAIN)
     assert ApiKey("k", "p", "n", "s", frozenset({Scope.ADMIN}), created=1).allows(Scope.TRAIN)
+
+
+async def test_a_forgotten_key_leaves_nothing(keys):
+    key, secret = await keys.create("p", "worker", [Scope.INFER])
+    kept, _ = await keys.create("p", "ann", [Scope.INFER])
+    await keys.forget(key.id)
+    assert await keys.find(secret) is None
+    assert await keys.all() == [kept]

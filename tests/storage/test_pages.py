@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, select
 
-from stillhouse.storage.pages import cut
+from stillhouse.storage.pages import LARGEST_PAGE, cut, fitting
 from stillhouse.storage.records import Cut
 from stillhouse.storage.tables import PROJECTS
 
@@ -28,3 +28,18 @@ async def test_rows_after_a_place(database, asked, after, found):
         await connection.execute(insert(PROJECTS), [{"id": name, "created": created} for name, created in ROWS])
         query = cut(select(PROJECTS), PROJECTS.c.created, PROJECTS.c.id, asked, after)
         assert [row.id for row in await connection.execute(query)] == found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "rows"),
+    [
+        ([], 0),
+        ([1, 1], 2),
+        ([1] * 9, 3),
+        ([LARGEST_PAGE, 1, 1], 1),
+        ([2 * LARGEST_PAGE, 1], 1),
+        ([LARGEST_PAGE // 2, LARGEST_PAGE // 2, 1], 2),
+    ],
+)
+def test_a_page_holds_at_least_one_row_and_no_more_than_fit(sizes, rows):
+    assert fitting(sizes, 3) == rows

@@ -7,7 +7,7 @@ import torch
 
 from stillhouse.errors import UsageError
 from stillhouse.models.layers import blocks, output_head, sizes
-from stillhouse.students.lora import Lora, adapters, lora, merge
+from stillhouse.students.lora import Lora, adapters, lora, merge, save_adapted
 from tests.models import kinds
 
 every_kind = pytest.mark.parametrize("kind", ["gpt2", "llama", "phi3", "modernbert", "deberta", "vit"])
@@ -106,3 +106,28 @@ def test_a_second_set_is_refused():
 def test_what_cannot_be_is_refused(wrong, told):
     with pytest.raises(UsageError, match=told):
         Lora(**wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")  # by PEFT
+def test_saved_apart_the_matrices_give_the_same_answers_beside_their_base(tmp_path):
+    from peft import PeftModel
+    from transformers import LlamaForCausalLM
+
+    from tests.training.writers import writer
+
+    base, adapted = writer(), lora(writer(), Lora(rank=2))
+    for layer in adapters(adapted):
+        torch.nn.init.normal_(layer.lora_B["default"].weight)
+    base.save_pretrained(tmp_path / "base")
+    (tmp_path / "adapters").mkdir()
+    save_adapted(adapted, tmp_path / "adapters", str(tmp_path / "base"), Lora(rank=2))
+    ids = torch.tensor([[2, 3, 4]])
+    with torch.no_grad():
+        expected = adapted.eval()(ids).logits
+        beside = PeftModel.from_pretrained(base, tmp_path / "adapters").eval()(ids).logits
+        assert torch.allclose(beside, expected, atol=1e-5)
+        (tmp_path / "whole").mkdir()
+        save_adapted(adapted, tmp_path / "whole", str(tmp_path / "adapters"), Lora(rank=2))
+        whole = LlamaForCausalLM.from_pretrained(tmp_path / "whole").eval()(ids).logits
+    assert torch.allclose(whole, expected, atol=1e-5)
+    assert adapters(adapted)

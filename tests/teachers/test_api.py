@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from stillhouse.chat import ChatCall, Message, Relayed
 from stillhouse.errors import TeacherError, TeacherUnavailable, UsageError
-from stillhouse.teachers.api import TeacherApi, chat_address
+from stillhouse.teachers.api import Endpoint, TeacherApi, TeacherModel, chat_address
 from stillhouse.teachers.asking import Patience
 from tests.gateway.serving import Teacher, served
 
@@ -97,7 +98,7 @@ async def test_nobody_there():
 @pytest.mark.parametrize("call", [CALL, STREAM])
 async def test_a_web_page_is_no_answer(url, teacher, call):
     teacher.mood = "page"
-    with pytest.raises(TeacherUnavailable, match="--teacher"):
+    with pytest.raises(TeacherUnavailable, match="base URL"):
         await ask(url, call)
 
 
@@ -150,7 +151,65 @@ def test_base_urls_are_understood(url, address):
     assert chat_address(url) == address
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://h/v1", "http://", ""])
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://h/v1", "http://", "", "http://user:password@h/v1"])
 def test_what_is_no_url_is_refused(url):
-    with pytest.raises(UsageError, match="--teacher"):
+    with pytest.raises(UsageError, match="URL"):
         chat_address(url)
+
+
+async def test_a_call_for_the_very_model_goes_on_byte_for_byte(url, teacher):
+    seen = []
+    original = teacher.answer
+
+    async def answer(request):
+        seen.append(await request.body())
+        return await original(request)
+
+    teacher.answer = answer
+    raw = b'{ "model":"large",  "messages":[{"role":"user","content":"h\\u00e9"}], "seed":1.0 }'
+    with served(teacher.app()) as url:
+        async with Endpoint(url) as endpoint:
+            await TeacherModel(endpoint, "large")(ChatCall("large", (), body=raw))
+    assert seen == [raw]
+
+
+async def test_more_calls_than_connections_wait_and_more_than_twice_as_many_are_refused(url, teacher):
+    teacher.mood = "endless"
+    async with Endpoint(url, patience=Patience(connect=0.2), connections=1) as endpoint:
+        model = TeacherModel(endpoint, "large")
+        first = await model(STREAM)
+        waiting = asyncio.create_task(model(CALL))
+        await asyncio.sleep(0)
+        with pytest.raises(TeacherUnavailable) as refused:
+            await model(CALL)
+        assert (refused.value.status, refused.value.retry_after) == (429, 1.0)
+        with pytest.raises(TeacherUnavailable) as late:
+            await waiting
+        assert late.value.status == 429
+        teacher.mood = "well"
+        assert not isinstance(first.content, bytes)
+        first.content.close()
+        assert (await model(CALL)).content
+
+
+async def test_who_tells_no_models_has_none(url):
+    async with Endpoint(url) as endpoint:
+        assert await endpoint.models() == []
+    async with Endpoint("http://127.0.0.1:9") as nowhere:
+        assert await nowhere.models() == []
+    assert await Endpoint(url).models() == [], "the connections are not open"
+
+
+async def test_the_time_to_wait_is_told_when_there_is_no_time_left(url, teacher):
+    teacher.mood = "busy"
+    with pytest.raises(TeacherUnavailable) as caught:
+        await ask(url)
+    assert caught.value.retry_after == 0
+
+
+async def test_a_key_that_is_repeated_in_a_refusal_is_taken_out(url, teacher):
+    teacher.mood = "repeating"
+    with pytest.raises(TeacherError) as caught:
+        await ask(url, key="sk-the-key-of-the-teacher")
+    assert b"sk-the-key" not in caught.value.body
+    assert b"No such key: Bearer ***" in caught.value.body

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, prompt, served
 
@@ -38,7 +39,7 @@ def python_with(old: str) -> Path:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     shelf = Shelf(None, tmp_path_factory.mktemp("home"))
-    with served(create_app([Keywords()], shelf=shelf)) as url:
+    with served(create_app(House.of([Keywords()]), shelf=shelf)) as url:
         yield url
 
 

@@ -12,6 +12,7 @@ from stillhouse.wire.stored_completions import (
     read_metadata,
     read_update,
     stored_messages,
+    unkept,
     unknown_completion,
     write_answer,
     write_deleted,
@@ -183,3 +184,8 @@ def test_what_is_gone_or_was_never_there_is_said_in_the_known_words():
         "not_found",
         "completion_id",
     )
+
+
+def test_what_is_no_traffic_asks_not_to_be_kept():
+    assert json.loads(unkept(body(seed=1))) == {**json.loads(body(seed=1)), "store": False}
+    assert read_keep(unkept(body()), every=True) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import final
 
 import orjson
@@ -13,7 +12,7 @@ from starlette.routing import Route
 
 from stillhouse.gateway.auth import Gate
 from stillhouse.gateway.faults import JSON
-from stillhouse.gateway.metrics import Metrics
+from stillhouse.gateway.house import House
 from stillhouse.storage.records import Scope
 
 __all__ = ["Health"]
@@ -23,9 +22,9 @@ __all__ = ["Health"]
 class Health:
     """Says that the server is up, with which models, and what it has counted."""
 
-    def __init__(self, models: Sequence[str], metrics: Metrics) -> None:
-        self._answer = orjson.dumps({"status": "ok", "models": list(models)})
-        self._metrics = metrics
+    def __init__(self, house: House) -> None:
+        self._answer = orjson.dumps({"status": "ok", "models": house.names})
+        self._metrics = house.metrics
 
     def routes(self, gate: Gate) -> list[Route]:
         """Where it is found."""

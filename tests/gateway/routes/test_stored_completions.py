@@ -10,6 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import LABELS, Keywords, prompt, served, status_of
 from tests.storage.databases import KINDS, new_database, postgres
@@ -29,7 +30,7 @@ def database(request):
 def url(database, tmp_path_factory):
     """A gateway with two students, and nine stored answers, one after the other."""
     shelf = Shelf(database, tmp_path_factory.mktemp("home"))
-    with served(create_app([Keywords(), Keywords(LABELS)], shelf=shelf)) as url:
+    with served(create_app(House.of([Keywords(), Keywords(LABELS)]), shelf=shelf)) as url:
         with openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
             for number in range(9):
                 metadata = {"number": str(number), "kind": "odd" if number % 2 else "even", "a b&c": "ü [1]"}

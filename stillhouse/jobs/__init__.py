@@ -1,0 +1,1 @@
+"""Runs that outlive the request: durable workflows, and the process that does them."""

@@ -1,0 +1,192 @@
+"""EvalRuns: runs of evals, from queued to their end, and what they have counted so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, final
+
+import orjson
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from stillhouse.storage.database import Database
+from stillhouse.storage.eval_records import RunCounts, RunStatus, StoredRun
+from stillhouse.storage.pages import Place, Query, cut, fitting
+from stillhouse.storage.records import Cut, Page
+from stillhouse.storage.tables import DELETED_EVALS, EVAL_ITEMS, EVAL_RUNS, EVALS
+from stillhouse.storage.work import place_order
+from stillhouse.storage.writer import Writer
+
+__all__ = ["WORKFLOW", "EvalRuns", "read_counts", "write_counts"]
+
+WORKFLOW = "eval_run"
+"""What workers do for a run, by the name that its order has."""
+
+OPEN: tuple[RunStatus, ...] = ("queued", "in_progress")
+"""What a run is before its end."""
+
+
+@final
+class EvalRuns:
+    """The runs of a database's evals. A status only goes on: from its end a run never comes back."""
+
+    def __init__(self, database: Database, writer: Writer) -> None:
+        self._database, self._writer = database, writer
+
+    async def add(self, project: str, run: StoredRun) -> bool:
+        """Keep one, order it to be carried out, and note its eval as changed; False when its eval is gone."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            mine = (EVALS.c.project == project) & (EVALS.c.id == run.eval_id)
+            touched = await connection.execute(update(EVALS).where(mine).values(updated=int(time.time())))
+            if not touched.rowcount:
+                return False
+            await connection.execute(insert(EVAL_RUNS), [_values(project, run)])
+            await place_order(connection, WORKFLOW, run.id)
+            return True
+
+        return await self._writer.change(change)
+
+    async def get(self, project: str, eval_id: str, run_id: str) -> StoredRun | None:
+        """One by its id and its eval's, None when there is none."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(_one(project, eval_id, run_id))).first()
+        return None if row is None else _run(row)
+
+    async def find(self, run_id: str) -> tuple[str, StoredRun] | None:
+        """One by its id alone, and its project: for those who carry runs out, and who show them to whoever may see."""
+        async with self._database.reading() as connection:
+            row = (await connection.execute(select(EVAL_RUNS).where(EVAL_RUNS.c.id == run_id))).first()
+        return None if row is None else (row.project, _run(row))
+
+    async def page(
+        self, project: str, eval_id: str, asked: Cut, status: RunStatus | None = None
+    ) -> Page[StoredRun] | None:
+        """Some of an eval's runs, of one status or all; None when the one to go on after never was."""
+        wanted = (EVAL_RUNS.c.project == project) & (EVAL_RUNS.c.eval_id == eval_id)
+        if status is not None:
+            wanted &= EVAL_RUNS.c.status == status
+        async with self._database.reading() as connection:
+            after = None
+            if asked.after is not None:
+                after = await _place(connection, project, asked.after)
+                if after is None:
+                    return None
+            place = EVAL_RUNS.c.created, EVAL_RUNS.c.id
+            sizes = cut(select(func.length(EVAL_RUNS.c.source)).where(wanted), *place, asked, after)
+            found = list((await connection.execute(sizes)).scalars())
+            query = cut(select(EVAL_RUNS).where(wanted), *place, asked, after).limit(fitting(found, asked.limit))
+            rows = (await connection.execute(query)).all()
+        return Page([_run(row) for row in rows], has_more=len(found) > len(rows))
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """How far one is, None when it is gone."""
+        async with self._database.reading() as connection:
+            return (await connection.execute(select(EVAL_RUNS.c.status).where(EVAL_RUNS.c.id == run_id))).scalar()
+
+    async def move(self, run_id: str, status: RunStatus, error: tuple[str, str] | None = None) -> bool:
+        """Bring one that is before its end on to a status; False when it is at its end already, or gone."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            mine = (EVAL_RUNS.c.id == run_id) & EVAL_RUNS.c.status.in_(OPEN)
+            told = None if error is None else orjson.dumps(error)
+            moved = await connection.execute(update(EVAL_RUNS).where(mine).values(status=status, error=told))
+            return bool(moved.rowcount)
+
+        return await self._writer.change(change)
+
+    async def choose(self, run_id: str, completions: Sequence[str]) -> Sequence[str]:
+        """Note which stored completions a run reads, once: a run that goes on reads those it began with."""
+
+        async def change(connection: AsyncConnection) -> Sequence[str]:
+            mine = EVAL_RUNS.c.id == run_id
+            chosen = (await connection.execute(select(EVAL_RUNS.c.chosen).where(mine))).scalar()
+            if chosen is not None:
+                return orjson.loads(chosen)
+            await connection.execute(update(EVAL_RUNS).where(mine).values(chosen=orjson.dumps(list(completions))))
+            return completions
+
+        return await self._writer.change(change)
+
+    async def chosen(self, run_id: str) -> Sequence[str] | None:
+        """The stored completions that a run reads, None where it has not chosen yet."""
+        async with self._database.reading() as connection:
+            chosen = (await connection.execute(select(EVAL_RUNS.c.chosen).where(EVAL_RUNS.c.id == run_id))).scalar()
+        return None if chosen is None else orjson.loads(chosen)
+
+    async def delete(self, project: str, eval_id: str, run_id: str) -> bool:
+        """Forget one with its items, but for where it stood; whether it was there."""
+
+        async def change(connection: AsyncConnection) -> bool:
+            row = (await connection.execute(_one(project, eval_id, run_id))).first()
+            if row is None:
+                return False
+            await connection.execute(delete(EVAL_ITEMS).where(EVAL_ITEMS.c.run_id == run_id))
+            await connection.execute(delete(EVAL_RUNS).where(EVAL_RUNS.c.id == run_id))
+            stood = {"project": project, "id": run_id, "created": row.created, "updated": row.created}
+            await connection.execute(insert(DELETED_EVALS), [stood])
+            return True
+
+        return await self._writer.change(change)
+
+
+def read_counts(kept: bytes) -> RunCounts:
+    """Counts from the form they are kept in."""
+    told = orjson.loads(kept)
+    criteria = {name: tuple(each) for name, each in told["criteria"].items()}
+    usage = {name: tuple(each) for name, each in told["usage"].items()}
+    return RunCounts(tuple(told["items"]), criteria, usage)
+
+
+def write_counts(counts: RunCounts) -> bytes:
+    """Counts in the form they are kept in."""
+    told = {"items": counts.items, "criteria": dict(counts.criteria), "usage": dict(counts.usage)}
+    return orjson.dumps(told)
+
+
+def _one(project: str, eval_id: str, run_id: str) -> Query:
+    mine = (EVAL_RUNS.c.project == project) & (EVAL_RUNS.c.eval_id == eval_id) & (EVAL_RUNS.c.id == run_id)
+    return select(EVAL_RUNS).where(mine)
+
+
+async def _place(connection: AsyncConnection, project: str, run_id: str) -> Place | None:
+    """Where a run stands, or stood before it was deleted."""
+    for table in (EVAL_RUNS, DELETED_EVALS):
+        query = select(table.c.created).where(table.c.project == project, table.c.id == run_id)
+        created = (await connection.execute(query)).scalar()
+        if created is not None:
+            return created, run_id
+    return None
+
+
+def _values(project: str, run: StoredRun) -> dict[str, Any]:
+    return {
+        "project": project,
+        "eval_id": run.eval_id,
+        "id": run.id,
+        "created": run.created,
+        "status": run.status,
+        "name": run.name.encode(),
+        "model": None if run.model is None else run.model.encode(),
+        "metadata": orjson.dumps(dict(run.metadata)),
+        "token": run.token,
+        "source": run.source,
+        "counts": write_counts(run.counts),
+    }
+
+
+def _run(row: Row[Any]) -> StoredRun:
+    return StoredRun(
+        id=row.id,
+        eval_id=row.eval_id,
+        created=row.created,
+        status=row.status,
+        name=row.name.decode(),
+        model=None if row.model is None else row.model.decode(),
+        metadata=orjson.loads(row.metadata),
+        token=row.token,
+        source=row.source,
+        counts=read_counts(row.counts),
+        error=None if row.error is None else tuple(orjson.loads(row.error)),
+    )

@@ -1,0 +1,73 @@
+"""`POST /v1/distillations`: stored completions in, a job on a file of them out."""
+
+from __future__ import annotations
+
+import json
+
+import openai
+import pytest
+
+from stillhouse.gateway.app import create_app
+from stillhouse.gateway.house import House
+from stillhouse.gateway.shelf import Shelf
+from stillhouse.storage.records import StoredCompletion
+from stillhouse.storage.store import Store
+from tests.gateway.serving import served
+from tests.jobs.writers import save_base
+
+
+def stored(number: int, reason: str = "stop") -> StoredCompletion:
+    answer = {"choices": [{"message": {"role": "assistant", "content": f"a{number}"}, "finish_reason": reason}]}
+    asked = [{"role": "user", "content": f"q{number}"}]
+    metadata = {"use": "even" if number % 2 == 0 else "odd"}
+    words = (json.dumps(answer).encode(), json.dumps(asked).encode())
+    return StoredCompletion(f"chatcmpl-{number:03}", 100 + number, "large", "large-1", "", metadata, *words)
+
+
+@pytest.fixture
+async def url(tmp_path):
+    save_base(tmp_path / "models" / "small")
+    store = await Store.open(None, tmp_path)
+    await store.completions.add("default", *[stored(number) for number in range(40)], stored(99, "length"))
+    await store.close()
+    with served(create_app(House(), Shelf(None, tmp_path))) as url:
+        yield url
+
+
+def post(sdk, **body):
+    return sdk.post("/distillations", cast_to=object, body=body)
+
+
+async def test_one_call_makes_the_file_and_orders_the_job(url, client):
+    sdk = client(url)
+    made = post(sdk, stored_completions={"model": "large", "metadata": {"use": "even"}}, model="small", suffix="s")
+    assert (made["object"], made["examples"], made["validation_examples"]) == ("distillation", 20, 0)
+    job = sdk.fine_tuning.jobs.retrieve(made["id"])
+    assert (job.status, job.training_file, job.user_provided_suffix) == ("validating_files", made["training_file"], "s")
+    rows = [json.loads(line) for line in sdk.files.content(job.training_file).text.splitlines()]
+    assert rows[0] == {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "a0"}]}
+
+
+async def test_by_default_the_ladder_learns_every_whole_answer(url, client):
+    made = post(client(url), stored_completions={})
+    assert (made["job"]["model"], made["examples"]) == ("stillhouse/auto", 40)
+
+
+async def test_some_questions_are_held_out_when_asked_for(url, client):
+    sdk = client(url)
+    made = post(sdk, stored_completions={}, model="small", validation_share=0.3)
+    assert made["examples"] + made["validation_examples"] == 40
+    assert made["validation_examples"] > 3
+    held = sdk.files.content(made["validation_file"]).text
+    assert held.count("\n") == made["validation_examples"]
+
+
+async def test_too_few_completions_and_unknown_models_leave_nothing_behind(url, client):
+    sdk = client(url)
+    with pytest.raises(openai.BadRequestError, match="Only 5 stored completions") as refused:
+        post(sdk, stored_completions={"created_before": 104})
+    assert refused.value.code == "invalid_n_examples"
+    with pytest.raises(openai.BadRequestError) as refused:
+        post(sdk, stored_completions={}, model="none")
+    assert refused.value.code == "model_not_available"
+    assert list(sdk.files.list()) == []

@@ -1,0 +1,48 @@
+"""Crew: a worker is there once there is work, again when it was killed, and gone with the gateway."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+
+from stillhouse.gateway.crew import Crew
+from stillhouse.storage.store import Store
+from tests.jobs.working import until
+
+
+def children() -> list[int]:
+    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True)
+    found = [int(pid) for pid in told.stdout.split()]
+    return [pid for pid in found if "stillhouse.jobs.worker" in _command(pid)]
+
+
+def _command(pid: int) -> str:
+    told = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return told.stdout
+
+
+async def test_no_worker_is_started_where_nothing_was_ever_kept(tmp_path):
+    async with Crew(None, tmp_path):
+        assert children() == []
+
+
+async def test_a_killed_worker_is_replaced_and_the_last_ends_with_the_crew(tmp_path):
+    store = await Store.open(None, tmp_path)
+
+    async def alive() -> list:
+        return [each for each in await store.workers.all() if not each.ended]
+
+    async with Crew(None, tmp_path):  # there is a database, so there may be work
+        [first] = await until(alive)
+        [pid] = children()
+        os.kill(pid, signal.SIGKILL)
+
+        async def another() -> bool:
+            return any(each.id != first.id for each in await alive())
+
+        await until(another)
+        assert [pid] != children()
+    assert children() == []
+    assert await alive() == []
+    await store.close()

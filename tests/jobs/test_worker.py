@@ -1,0 +1,140 @@
+"""Worker: orders become workflows, whose steps survive whatever becomes of the process."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from stillhouse.jobs.worker import Setting
+from stillhouse.jobs.workflows import enqueue
+from stillhouse.storage.store import Store
+from stillhouse.wire.fine_tuning import NewJob
+from tests.jobs.working import add_job, ended, until, worker
+from tests.storage.databases import KINDS, new_database
+
+NOTING = {"module": "tests.jobs.noting_worker", "beat": 0.2, "patience": 3.0, "poll": 0.1}
+
+
+@pytest.fixture(params=["sqlite"])
+async def database(request) -> str | None:
+    """The URL of an empty database, None for the file in the home folder."""
+    return None if request.param == "sqlite" else await new_database(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+async def store(database, tmp_path):
+    opened = await Store.open(database, tmp_path)
+    yield opened
+    await opened.close()
+
+
+def notes(home) -> list[list[str]]:
+    path = home / "notes"
+    return [line.split(" ", 2) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+async def noted(home, *words: str) -> object:
+    """Once somebody has noted words."""
+
+    async def ready() -> bool:
+        return any(note[1:] == list(words) for note in notes(home))
+
+    return await until(ready)
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+async def test_a_killed_workers_workflow_is_gone_on_with_at_the_step_where_it_was(store, database, tmp_path):
+    with worker(tmp_path, database=database, **NOTING) as one:
+        await enqueue(store, "slow", "a")
+        await noted(tmp_path, "second", "a")
+        one.send_signal(signal.SIGKILL)
+        one.wait()
+    with worker(tmp_path, database=database, **NOTING) as other:
+        await until(lambda: _begun_twice(tmp_path))
+        (tmp_path / "a").touch()
+        await noted(tmp_path, "done", "a")
+        assert [(int(pid), *rest) for pid, *rest in notes(tmp_path)] == [
+            (one.pid, "first", "a"),
+            (one.pid, "second", "a"),
+            (other.pid, "second", "a"),
+            (other.pid, "done", "a"),
+        ]
+
+
+async def _begun_twice(home) -> bool:
+    return [note[1] for note in notes(home)].count("second") == 2
+
+
+async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, database, tmp_path):
+    with worker(tmp_path, database=database, **NOTING) as one:
+        await enqueue(store, "slow", "a")
+        await noted(tmp_path, "second", "a")
+        with worker(tmp_path, database=database, **NOTING) as other:
+            one.send_signal(signal.SIGTERM)
+            assert one.wait(20) == 0
+            (tmp_path / "a").touch()
+            await noted(tmp_path, "done", "a")
+            assert int(notes(tmp_path)[-1][0]) == other.pid
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, tmp_path, database):
+    with worker(tmp_path, database=database, **NOTING) as one:
+        await enqueue(store, "slow", "a")
+        await noted(tmp_path, "second", "a")
+        with worker(tmp_path, database=database, **NOTING) as other:
+            one.send_signal(signal.SIGSTOP)
+            await until(lambda: _begun_twice(tmp_path))
+            one.send_signal(signal.SIGCONT)
+            assert one.wait(20) == 70
+            (tmp_path / "a").touch()
+            await noted(tmp_path, "done", "a")
+            assert [note[0] for note in notes(tmp_path) if note[1] == "done"] == [str(other.pid)]
+
+
+@pytest.mark.parametrize("database", KINDS, indirect=True)
+async def test_two_workers_share_the_work_and_do_nothing_twice(store, database, tmp_path):
+    names = [f"n{number}" for number in range(12)]
+    for name in names:
+        (tmp_path / name).touch()
+        await enqueue(store, "slow", name)
+    with worker(tmp_path, database=database, **NOTING), worker(tmp_path, database=database, **NOTING):
+        for name in names:
+            await noted(tmp_path, "done", name)
+    done = [note[2] for note in notes(tmp_path) if note[1] == "done"]
+    assert sorted(done) == sorted(names)
+
+
+async def test_an_error_is_told_and_ends_its_workflow_alone(store, database, tmp_path):
+    (tmp_path / "a").touch()
+    with worker(tmp_path, database=database, **NOTING):
+        await enqueue(store, "bad", "x")
+        await enqueue(store, "slow", "a")
+        await noted(tmp_path, "broken", "x no x")
+        await noted(tmp_path, "done", "a")
+    assert ["second", "x"] not in [note[1:] for note in notes(tmp_path)]
+
+
+async def test_a_worker_ends_with_the_pipe_of_who_started_it(tmp_path):
+    with worker(tmp_path, **NOTING) as one:
+        store = await Store.open(None, tmp_path)
+        await until(store.workers.all)
+        one.stdin.close()
+        assert one.wait(20) == 0
+        assert [each.ended for each in await store.workers.all()] == [True]
+        await store.close()
+
+
+async def test_what_no_queue_knows_is_ordered_anew_when_a_worker_starts(store, tmp_path):
+    job_id = await add_job(store, NewJob("small", "file-none"))
+    for order in await store.orders.waiting():
+        await store.orders.taken(order)
+    with worker(tmp_path):
+        job = await ended(store, job_id)
+    assert b"deleted_training_file" in job.error
+
+
+def test_a_setting_is_read_from_one_line(tmp_path):
+    line = f'{{"home": "{tmp_path}", "database": null, "gateway": "http://h/v1"}}\n'.encode()
+    assert Setting.read(line) == Setting(tmp_path, None, "http://h/v1")
