@@ -16,6 +16,7 @@ from stillhouse.objectives.combine import Composable
 MODULES = [
     importlib.import_module(f"{objectives.__name__}.{found.name}")
     for found in pkgutil.iter_modules(objectives.__path__)
+    if found.name != "triton_kernels"  # which needs Triton, and holds no objective
 ]
 GIVEN = {"pairs": {0: 0}}
 """What objectives cannot do without."""
