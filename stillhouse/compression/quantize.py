@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -60,8 +60,8 @@ def _with_4_bit_tables(model: onnx.ModelProto) -> onnx.ModelProto:
     quantizer = nbits.MatMulNBitsQuantizer(model, nodes_to_exclude=others, algo_config=config)
     with np.errstate(invalid="ignore", divide="ignore"):  # a row of zeros, as padding has, needs no scale
         quantizer.process()
-    quantized: onnx.ModelProto = quantizer.model.model
-    return quantized
+    quantized: Any = quantizer.model  # wrapped by the quantiser, whatever its annotation says
+    return quantized.model
 
 
 @contextmanager
