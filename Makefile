@@ -5,6 +5,7 @@
 #   make check        formatting, lint, types, structure tests
 #   make format       write the formatting that `make check` wants
 #   make docs         write ARCHITECTURE.md and docs/cli.md anew
+#   make fuzz         10,000 requests that the OpenAPI document allows or forbids (many minutes)
 #   make bench        list the benchmarks
 #
 # On Linux, PyPI's torch brings CUDA along. For the much smaller CPU build say
@@ -21,7 +22,7 @@ FOR_USE := $(VENV)/.installed-$(HASH)
 FOR_TEST := $(VENV)/.installed-test-$(HASH)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test check lint format docs bench clean
+.PHONY: help quickstart test check lint format docs fuzz bench clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -46,6 +47,9 @@ format: $(FOR_TEST)
 
 docs: $(FOR_USE)
 	$(PY) docs/generate.py
+
+fuzz: $(FOR_TEST)
+	$(PY) -m pytest -m slow tests/wire/test_openapi_fuzz.py -s
 
 bench:
 	@for file in $(sort $(wildcard benchmarks/*.py)); do echo "$$file  $$(sed -n '1s/^"""//; 1s/"""$$//; 1p' $$file)"; done

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import os
 import signal
 import socket
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +27,7 @@ from stillhouse.recipes.server import FILE, Captured, CaptureSection, ServerFile
 from stillhouse.storage.records import Durability
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from starlette.types import ASGIApp
 
     from stillhouse.bundle.manifest import Manifest
@@ -34,6 +38,13 @@ __all__ = ["Address", "listen", "serve"]
 
 SECONDS_TO_FINISH = 10
 """How long calls that are being answered may take once the server was told to stop."""
+SECONDS_TO_LEAVE = 1.5
+"""How long everything else may take after that, such as a model that is just being opened and cannot be interrupted."""
+
+NOBODY = (
+    "Nobody is named who answers, so only what is stored is served: files, stored calls, evals, jobs (on "
+    "stillhouse/auto), and tuned models. `stillhouse teacher add` names a teacher, --model BUNDLE a student."
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,13 @@ class Served:
     file: ServerFile
     url: str | None
     """The teacher's, when options name one."""
+
+    @property
+    def folders(self) -> list[str]:
+        """Those found under `models` in the home folder, and named nowhere."""
+        known = {*self.file.models, *(manifest.name for manifest in self.manifests)}
+        named = {alias for section in self.file.teachers.values() for alias in section.models}
+        return [name for name in self.names if name not in known | named]
 
     @property
     def behind(self) -> str | None:
@@ -157,15 +175,16 @@ def serve(
     from stillhouse.gateway.judges import Judges
     from stillhouse.gateway.shelf import Shelf
     from stillhouse.inference.onnx_classifier import OnnxClassifier
+    from stillhouse.jobs.bases import folders
     from stillhouse.jobs.grader_means import grader_means
 
     folder, database = settings.home(home), settings.database(database)
     file = read_server_file(folder)
     bundles = list(model or file.students)
-    if not (bundles or file.serves_something):
+    if teacher and not (bundles or file.serves_something):
         raise UsageError(
-            f"There is nobody to serve. Give --model BUNDLE, or name teachers, models or students in {folder / FILE}: "
-            "`stillhouse teacher add` writes it."
+            "--teacher answers what students leave, and there is no student. Give --model BUNDLE too; "
+            f"`stillhouse teacher add` names a teacher that is asked by itself, in {folder / FILE}."
         )
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
     classifiers = [OnnxClassifier.open(bundle) for bundle in bundles]
@@ -178,13 +197,14 @@ def serve(
     if crew:
         house.enter(crew)
     app = create_app(house, shelf, Gate(shelf) if locked else None, judges, crew.wake if crew else lambda: None)
-    served = Served([each.manifest for each in classifiers], house.names, file, teacher)
+    names = list(dict.fromkeys([*house.names, *folders(folder)]))
+    served = Served([each.manifest for each in classifiers], names, file, teacher)
     with listen(host, port) as door:
         key = asyncio.run(_try_out(database, folder, locked)) if locked or database or kept.days else None
         address = Address(host, door.getsockname()[1])
         if crew:
             crew.ask_at(f"{address}/v1")
-        _run(app, door, lambda: _announce(address, served, key, json))
+        _run(app, door, lambda: _announce(address, served, key, json), crew.dismiss if crew else lambda: None)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -255,8 +275,11 @@ def _teacher(url: str | None, model: str | None, key_variable: str | None, secon
     return TeacherApi(url, model, key, Patience(total=seconds))
 
 
-def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> None:
-    """Serve until told to stop; `announce` is called once calls are answered."""
+def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None], dismiss: Callable[[], None]) -> None:
+    """Serve until told to stop; `announce` is called once calls are answered, `dismiss` when there shall be no more.
+
+    Whatever hangs, the process ends soon after the calls in hand have had their time.
+    """
     import uvicorn
 
     from stillhouse.gateway.doorkeeper import Doorkeeper
@@ -283,6 +306,13 @@ def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> Non
             await asyncio.sleep(0.01)
         if server.started:
             announce()
+        while not (server.should_exit or running.done()):
+            await asyncio.sleep(0.1)
+        if not running.done():
+            dismiss()
+            late = threading.Timer(SECONDS_TO_FINISH + SECONDS_TO_LEAVE, _leave_late)
+            late.daemon = True
+            late.start()
         await running
 
     # Once it has ended, uvicorn raises the signal that ended it anew: unheard, it would make a failure of a clean end.
@@ -292,6 +322,19 @@ def _run(app: ASGIApp, door: socket.socket, announce: Callable[[], None]) -> Non
         runner.run(run())
     if not server.started:
         raise StillhouseError("The server could not start; the lines above say why.")
+    _leave()  # Python takes seconds to take PyTorch apart, and many on a busy machine
+
+
+def _leave_late() -> None:
+    logging.getLogger("stillhouse").warning("The server ends now, though not everything in it has come to its end.")
+    _leave()
+
+
+def _leave() -> None:
+    """End the process at once; what was to be kept has been."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _announce(address: Address, served: Served, key: str | None, as_json: bool) -> None:
@@ -302,6 +345,29 @@ def _announce(address: Address, served: Served, key: str | None, as_json: bool) 
         return
     console = words()
     console.print(f"[bold]Serving on {address}[/] (Ctrl-C stops it)")
+    _tell_who(console, served)
+    if key:
+        console.print(
+            "\nCallers need an API key (`stillhouse keys`). The first, which may do everything, shown this once:"
+        )
+        console.print(f"  {key}", markup=False, highlight=False, soft_wrap=True)
+    name = served.names[0] if served.names else f"{next(iter(served.file.teachers), 'TEACHER')}/MODEL"
+    call = f"chat.completions.create(model={name!r}, messages=[...])"
+    if not (served.names or served.file.teachers):
+        call = 'files.create(file=open("train.jsonl", "rb"), purpose="fine-tune")'
+    if served.manifests:
+        console.print("\nSend it the prompts you sent the teacher:\n")
+    console.print(
+        "  from openai import OpenAI\n"
+        f'  client = OpenAI(base_url="{address}/v1", api_key="{"..." if key else "unused"}")\n'
+        f"  client.{call}",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _tell_who(console: Console, served: Served) -> None:
+    """Everybody who answers, a line each."""
     for manifest in served.manifests:
         sure = "no certified threshold" if manifest.threshold is None else f"sure from {manifest.threshold:.3g}"
         console.print(f"  {manifest.name}: {manifest.student}, learnt from {manifest.teacher}, {sure}", markup=False)
@@ -317,18 +383,9 @@ def _announce(address: Address, served: Served, key: str | None, as_json: bool) 
         console.print(f"  {name} ({section.base_url}): {models}", markup=False, highlight=False)
     for name, place in served.file.models.items():
         console.print(f"  {name}: runs here, from {place}", markup=False, highlight=False)
-    if key:
+    for name in served.folders:
         console.print(
-            "\nCallers need an API key (`stillhouse keys`). The first, which may do everything, shown this once:"
+            f"  {name}: runs here once it is asked, from models/{name} at home", markup=False, highlight=False
         )
-        console.print(f"  {key}", markup=False, highlight=False, soft_wrap=True)
-    name = served.names[0] if served.names else f"{next(iter(served.file.teachers))}/MODEL"
-    if served.manifests:
-        console.print("\nSend it the prompts you sent the teacher:\n")
-    console.print(
-        "  from openai import OpenAI\n"
-        f'  client = OpenAI(base_url="{address}/v1", api_key="{"..." if key else "unused"}")\n'
-        f"  client.chat.completions.create(model={name!r}, messages=[...])",
-        markup=False,
-        soft_wrap=True,
-    )
+    if not (served.names or served.file.teachers):
+        console.print(f"  {NOBODY}", markup=False, highlight=False, soft_wrap=True)

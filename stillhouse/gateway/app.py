@@ -57,10 +57,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
-            if shelf:
-                stack.push_async_callback(shelf.close)
             await stack.enter_async_context(house.open())
-            yield
+            if shelf:
+                stack.push_async_callback(shelf.close)  # first of all: what waits to be written is, however long
+            yield  # the others take to close
 
     routes = [
         *ChatCompletions(house, shelf).routes(gate),
@@ -70,7 +70,7 @@ def create_app(
         *(_tuning(shelf, wake, gate) if shelf else ()),
         *Models(house, tuned).routes(gate),
         *Health(house).routes(gate),
-        *OpenApi(gate).routes(gate),
+        *OpenApi(gate.declared).routes(gate),
     ]
     return Door(Starlette(routes=routes, exception_handlers=handlers(), lifespan=lifespan), house.metrics)
 

@@ -15,7 +15,8 @@ from stillhouse.gateway.shelf import FILE
 
 __all__ = ["Crew"]
 
-SECONDS_TO_END = 10
+SECONDS_TO_END = 8
+"""How long a worker may take to end before it is killed, which costs no more than work since its last checkpoint."""
 LONGEST_PAUSE = 30.0
 """Seconds between two starts of a worker that keeps crashing."""
 
@@ -28,6 +29,7 @@ class Crew:
         self._order: dict[str, str | None] = {"home": str(home.absolute()), "database": database, "gateway": None}
         self._home = home
         self._watch: asyncio.Task[None] | None = None
+        self._dismissed = False
 
     def ask_at(self, gateway: str) -> None:
         """Tell the base URL by which the worker asks models, before it is started."""
@@ -43,14 +45,20 @@ class Crew:
         await self.close()
 
     def wake(self) -> None:
-        """Have a worker from now on."""
-        if self._watch is None:
+        """Have a worker from now on, unless the gateway is about to end."""
+        if self._watch is None and not self._dismissed:
             self._watch = asyncio.create_task(self._keep(), name="crew")
 
-    async def close(self) -> None:
-        """End the worker; what it was at is gone on with by the next one."""
-        if self._watch:
+    def dismiss(self) -> None:
+        """Tell the worker to end, and start no other: calls that are still being answered need none."""
+        if self._watch and not self._dismissed:  # a second cancel would keep it from waiting for the worker's end
             self._watch.cancel()
+        self._dismissed = True
+
+    async def close(self) -> None:
+        """Back when the worker has ended; what it was at is gone on with by the next one."""
+        self.dismiss()
+        if self._watch:
             with suppress(asyncio.CancelledError):
                 await self._watch
             self._watch = None

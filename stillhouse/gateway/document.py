@@ -11,7 +11,7 @@ from stillhouse.storage.records import Scope
 from stillhouse.wire.openapi import chat, evals, files, tuning
 from stillhouse.wire.openapi.shapes import FORM, JSON, Operation, Schema, ref, shared, text
 
-__all__ = ["document", "known_operations"]
+__all__ = ["NAMED", "document", "known_operations"]
 
 SERVER = "Server"
 REFUSALS = {

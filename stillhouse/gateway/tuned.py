@@ -1,4 +1,4 @@
-"""TunedModels: the models that fine-tuning jobs made, opened when a project first asks for them."""
+"""TunedModels: the models that jobs made, and folders that they may begin from, opened when first asked for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, final
 
 from stillhouse.chat import Chat
 from stillhouse.gateway.house import Answerer
 from stillhouse.gateway.metrics import Metrics
 from stillhouse.gateway.shelf import Shelf
+from stillhouse.jobs.bases import folders
 from stillhouse.storage.tuning_records import ModelKind, TunedModel
 from stillhouse.wire.errors import WireError
 from stillhouse.wire.models import ModelCard
@@ -23,7 +25,7 @@ from stillhouse.wire.models import ModelCard
 __all__ = ["OPEN", "TunedModels"]
 
 OPEN = 4
-"""Tuned models that are in memory at once; the one that was asked for longest ago makes room."""
+"""Models that are in memory at once; the one that was asked for longest ago makes room."""
 GRACE = 600.0
 """Seconds for which a model that made room may finish its answers."""
 OWNER = "local"
@@ -40,7 +42,7 @@ class Opened:
 
 @final
 class TunedModels:
-    """An annex of a house: every project's tuned models, by their names."""
+    """An annex of a house: every project's tuned models, and for all projects the folders under `models` at home."""
 
     def __init__(self, shelf: Shelf, metrics: Metrics, most: int = OPEN) -> None:
         self._shelf, self._metrics, self._most = shelf, metrics, most
@@ -62,19 +64,22 @@ class TunedModels:
         self._leaving.clear()
 
     async def find(self, project: str, name: str) -> Answerer | None:
-        """Who answers for a project's tuned model, in memory after the first call."""
-        model = await self._model(project, name)
+        """Who answers for a project's tuned model or for a folder, in memory after the first call."""
+        model = await self._model(project, name) or self._folder(name)
         if model is None:
             return None
+        if not name.startswith(PREFIX):
+            return Answerer(partial(self._ask, model), ModelCard(name, model.created), is_far=True)
         card = ModelCard(model.name, model.created, OWNER)
         return Answerer(partial(self._ask, model), card, counted="ft:*", is_far=True)
 
     async def cards(self, project: str) -> Sequence[ModelCard]:
-        """The tuned models of a project, checkpoints among them."""
-        if not self._shelf.is_there:
-            return ()
-        store = await self._shelf.open()
-        return [ModelCard(model.name, model.created, OWNER) for model in await store.tuned.models(project)]
+        """The folders, and the tuned models of a project, checkpoints among them."""
+        found = [ModelCard(name, _made(path)) for name, path in folders(self._shelf.home).items()]
+        if self._shelf.is_there:
+            store = await self._shelf.open()
+            found += [ModelCard(model.name, model.created, OWNER) for model in await store.tuned.models(project)]
+        return found
 
     async def delete(self, project: str, name: str) -> bool:
         """Forget a model and what lies in its folder; False where the project has none such.
@@ -99,6 +104,12 @@ class TunedModels:
             return None
         store = await self._shelf.open()
         return await store.tuned.model(project, name)
+
+    def _folder(self, name: str) -> TunedModel | None:
+        path = folders(self._shelf.home).get(name)
+        if path is None:
+            return None
+        return TunedModel(name, "", _made(path), "", ModelKind.LANGUAGE, str(path.absolute()))
 
     async def _ask(self, model: TunedModel, call: Any) -> Any:
         """One call's answer, once the model is in memory; who comes meanwhile waits for the same."""
@@ -146,6 +157,11 @@ class TunedModels:
 
         timer = loop.call_later(GRACE, end)
         self._leaving[timer] = close
+
+
+def _made(path: Path) -> int:
+    """When a folder was made, or changed since."""
+    return int(path.stat().st_mtime)
 
 
 def _open_writer(name: str, folder: Any) -> Opened:

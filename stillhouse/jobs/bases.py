@@ -12,7 +12,7 @@ from stillhouse.storage.tuning_records import ModelKind
 if TYPE_CHECKING:
     from stillhouse.storage.store import Store
 
-__all__ = ["AUTO", "FOLDER", "Bases", "Beginning"]
+__all__ = ["AUTO", "FOLDER", "Bases", "Beginning", "folders"]
 
 AUTO = "stillhouse/auto"
 """The base model that stands for whichever small student is good enough."""
@@ -38,8 +38,8 @@ class Bases:
     def local(self) -> dict[str, str]:
         """Local models by name: those of `stillhouse.toml`, and Transformers folders under `models` at home."""
         found: dict[str, str] = {}
-        for path in sorted((self.home / FOLDER).glob("*/config.json")):
-            found[path.parent.name] = str(path.parent.absolute())
+        for name, path in folders(self.home).items():
+            found[name] = str(path.absolute())
         for name, source in read_server_file(self.home).models.items():
             beside = self.home / source
             found[name] = str(beside.absolute()) if beside.is_dir() else source
@@ -56,3 +56,8 @@ class Bases:
             return Beginning(name.split(":")[1], str((self.home / tuned.folder).absolute()))
         source = self.local().get(name)
         return None if source is None else Beginning(name, source)
+
+
+def folders(home: Path) -> dict[str, Path]:
+    """The Transformers folders under `models` in a home folder, by their names."""
+    return {path.parent.name: path.parent for path in sorted((home / FOLDER).glob("*/config.json"))}

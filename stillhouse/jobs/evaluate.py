@@ -22,7 +22,7 @@ from stillhouse.teachers.asking import Patience
 from stillhouse.wire.errors import WireError
 from stillhouse.wire.stored_completions import unkept
 
-__all__ = ["Site", "as_client", "evaluate", "note_failure"]
+__all__ = ["Site", "as_client", "evaluate", "note_failure", "to_evaluate"]
 
 PATIENCE = Patience(total=600.0, retries=4, longest_wait=30.0)
 PAUSE = 1.0
@@ -49,16 +49,22 @@ class Site(Protocol):
 async def evaluate(site: Site, run_id: str) -> None:
     """Bring a run to its end, or to where it was cancelled."""
     found = await site.store.eval_runs.find(run_id)
-    if found is None or found[1].is_final:
-        return
-    section = read_server_file(site.home).evals
-    async with as_client(site, found[0], run_id) as chat:
-        await carry_out(site.store, run_id, grader_means(chat, section), Pace(section.at_once))
+    if found is not None and not found[1].is_final:
+        section = read_server_file(site.home).evals
+        async with as_client(site, found[0], run_id) as chat:
+            await carry_out(site.store, run_id, grader_means(chat, section), Pace(section.at_once))
+    await site.store.keys.forget_all(_key_name(run_id))  # workers that were killed have left theirs
+
+
+async def to_evaluate(store: Store) -> list[str]:
+    """The runs that wait, or are under way."""
+    return await store.eval_runs.unfinished()
 
 
 async def note_failure(site: Site, run_id: str, error: Exception) -> None:
     """Tell clients that a run failed for a reason that is not theirs; the log says more."""
     await site.store.eval_runs.move(run_id, "failed", ("server_error", f"The run failed: {error}"))
+    await site.store.keys.forget_all(_key_name(run_id))
 
 
 @asynccontextmanager
@@ -67,7 +73,7 @@ async def as_client(site: Site, project: str, run_id: str) -> AsyncGenerator[Cha
     if site.gateway is None:
         yield _nobody
         return
-    name = f"eval run {run_id} {secrets.token_hex(4)}"
+    name = _key_name(run_id) + secrets.token_hex(4)
     key, secret = await site.store.keys.create(project, name, [Scope.INFER], int(time.time()) + LIFETIME)
     try:
         async with Endpoint(site.gateway, secret, PATIENCE) as endpoint:
@@ -78,6 +84,11 @@ async def as_client(site: Site, project: str, run_id: str) -> AsyncGenerator[Cha
             yield ask
     finally:
         await site.store.keys.forget(key.id)
+
+
+def _key_name(run_id: str) -> str:
+    """How the names of a run's keys begin."""
+    return f"eval run {run_id} "
 
 
 async def _persist(endpoint: Endpoint, body: bytes) -> Answer:

@@ -16,7 +16,7 @@ from stillhouse.jobs.publish import publish
 from stillhouse.jobs.settle import model_name, settle
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status, TuningJob
-from stillhouse.wire.fine_tuning import NewJob, Settled, read_job
+from stillhouse.wire.fine_tuning import NewJob, Settled, read_job, read_kept_job
 from stillhouse.wire.training_rows import BadTrainingFile, Which, read_training_rows
 
 __all__ = ["learn", "note_failure", "to_learn", "to_validate", "validate"]
@@ -58,7 +58,7 @@ async def _learn(site: Site, job_id: str) -> None:
     job = await site.store.jobs.find(job_id)
     if job is None or job.status not in (Status.QUEUED, Status.RUNNING):
         return
-    asked, folder = read_job(job.request), JobFolder.of(site.home, job_id)
+    asked, folder = read_kept_job(job.request), JobFolder.of(site.home, job_id)
     base = await Bases(site.home).find(site.store, job.project, asked.model)
     if base is None:
         await fail(site, job_id, "training_error", f"The base model {asked.model} is not there any more.")

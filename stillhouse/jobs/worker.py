@@ -34,6 +34,8 @@ ALL = 1_000_000
 """Orders that may wait at most when a worker starts."""
 PLACES = 64
 """Workers that one home folder has room for."""
+SECONDS_TO_STOP = 6.0
+"""How long a worker that is told to stop may take; what it has not put away by then is done as after a kill."""
 CONDEMNED = 70
 """The exit code of a worker whose work others have taken over."""
 
@@ -272,12 +274,18 @@ def serve(setting: Setting, parent: int | None = None, started: Callable[[str], 
     worker = Worker(setting, started=started or (lambda worker: None))
     code = 0
 
+    def stop() -> None:
+        worker.stop()
+        late = threading.Timer(SECONDS_TO_STOP, os._exit, (0,))
+        late.daemon = True
+        late.start()
+
     async def run() -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
+            loop.add_signal_handler(number, stop)
         if parent is not None:
-            threading.Thread(target=_wait_for, args=(parent, loop, worker), daemon=True).start()
+            threading.Thread(target=_wait_for, args=(parent, loop, stop), daemon=True).start()
         await worker.run()
 
     try:
@@ -292,11 +300,11 @@ def serve(setting: Setting, parent: int | None = None, started: Callable[[str], 
     os._exit(code)
 
 
-def _wait_for(parent: int, loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+def _wait_for(parent: int, loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
     """End with the process that started this one, however that ended: its end of the pipe closes."""
     while os.read(parent, 1024):
         pass
-    loop.call_soon_threadsafe(worker.stop)
+    loop.call_soon_threadsafe(stop)
 
 
 if __name__ == "__main__":  # started by a gateway, which writes the setting and holds the pipe as long as it lives

@@ -22,7 +22,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stillhouse.jobs import evaluate, fine_tune
+from stillhouse.jobs import evaluate, examine, fine_tune
+from stillhouse.storage.eval_runs import WORKFLOW
 from stillhouse.storage.jobs import LEARN, VALIDATE
 from stillhouse.storage.store import Store
 
@@ -68,9 +69,9 @@ class Workflow:
 
 
 WORKFLOWS: Mapping[str, Workflow] = {
-    "eval_run": Workflow((evaluate.evaluate,), evaluate.note_failure, at_once=4),
+    WORKFLOW: Workflow((evaluate.evaluate,), evaluate.note_failure, 4, evaluate.to_evaluate),
     VALIDATE: Workflow((fine_tune.validate,), fine_tune.note_failure, 4, fine_tune.to_validate),
-    LEARN: Workflow((fine_tune.learn,), fine_tune.note_failure, 1, fine_tune.to_learn),
+    LEARN: Workflow((fine_tune.learn, examine.examine), fine_tune.note_failure, 1, fine_tune.to_learn),
 }
 """Every workflow by the name that orders have."""
 

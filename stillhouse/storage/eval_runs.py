@@ -80,6 +80,13 @@ class EvalRuns:
             rows = (await connection.execute(query)).all()
         return Page([_run(row) for row in rows], has_more=len(found) > len(rows))
 
+    async def unfinished(self) -> list[str]:
+        """The ids of all runs that are not at their end, oldest first, whosever they are."""
+        query = select(EVAL_RUNS.c.id).where(EVAL_RUNS.c.status.in_(OPEN))
+        async with self._database.reading() as connection:
+            found = await connection.execute(query.order_by(EVAL_RUNS.c.created, EVAL_RUNS.c.id))
+            return list(found.scalars())
+
     async def status(self, run_id: str) -> RunStatus | None:
         """How far one is, None when it is gone."""
         async with self._database.reading() as connection:

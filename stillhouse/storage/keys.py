@@ -93,6 +93,14 @@ class Keys:
 
         await self._writer.change(change)
 
+    async def forget_all(self, beginning: str) -> None:
+        """Delete the keys whose names begin so: those that killed workers had made for the same work."""
+
+        async def change(connection: AsyncConnection) -> None:
+            await connection.execute(delete(API_KEYS).where(API_KEYS.c.name.startswith(beginning, autoescape=True)))
+
+        await self._writer.change(change)
+
     async def touch(self, key: ApiKey, now: float) -> None:
         """Note that a key has been used."""
 

@@ -26,6 +26,8 @@ class Tuned:
 
     async def model(self, project: str, name: str) -> TunedModel | None:
         """One by its name, None when the project has none such."""
+        if "\0" in name:  # which PostgreSQL cannot compare with
+            return None
         query = select(TUNED_MODELS).where(TUNED_MODELS.c.name == name, TUNED_MODELS.c.project == project)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).first()
@@ -40,6 +42,9 @@ class Tuned:
 
     async def delete(self, project: str, name: str) -> TunedModel | None:
         """Forget one; None when the project has none such. Its folder stays."""
+
+        if "\0" in name:
+            return None
 
         async def change(connection: AsyncConnection) -> TunedModel | None:
             mine = (TUNED_MODELS.c.name == name) & (TUNED_MODELS.c.project == project)

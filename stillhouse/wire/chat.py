@@ -9,7 +9,7 @@ import orjson
 
 from stillhouse.chat import ChatCall, Choice, Completion, Message, TokenLogprob, Usage
 from stillhouse.wire.errors import WireError
-from stillhouse.wire.fields import missing, shown, wrong_type
+from stillhouse.wire.fields import missing, read_object, shown, wrong_type
 from stillhouse.wire.response_format import read_shape
 
 __all__ = [
@@ -37,7 +37,7 @@ def read_call(body: bytes) -> ChatCall:
 
     Sampling options (`temperature`, `seed`, ...) are not read: a student's answer is its likeliest label.
     """
-    request = _read_object(body)
+    request = read_object(body)
     model = _required(request, "model")
     if not isinstance(model, str):
         raise wrong_type("model", "a string", model)
@@ -156,16 +156,6 @@ def usage_fields(usage: Usage) -> dict[str, object]:
             "rejected_prediction_tokens": 0,
         },
     }
-
-
-def _read_object(body: bytes) -> dict[str, Any]:
-    try:
-        request = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WireError(f"We could not parse the JSON body of your request: {error}.", None) from error
-    if not isinstance(request, dict):
-        raise WireError("The body of your request must be a JSON object.", "invalid_type")
-    return cast(dict[str, Any], request)
 
 
 def _read_messages(value: object) -> tuple[tuple[Message, ...], str | None]:

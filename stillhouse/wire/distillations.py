@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,17 +16,24 @@ from stillhouse.wire.fine_tuning import NewJob, Progress, read_job, write_job
 from stillhouse.wire.training_rows import FEWEST, MESSAGE_KEYS
 
 __all__ = [
+    "LATEST",
     "MOST",
     "NewDistillation",
-    "is_held_out",
+    "hold_out",
     "read_distillation",
     "too_few",
     "training_row",
     "write_distillation",
 ]
 
+Row = Mapping[str, Any]
+
+HELD_OUT = 0.1
+"""The share of rows that is held out of what a language model learns, unless told otherwise."""
 MOST = 50_000
 """Stored completions of one distillation."""
+LATEST = 2**53
+"""Unix seconds that are compared with."""
 OWN = ("stored_completions", "validation_share")
 
 
@@ -43,7 +51,10 @@ class NewDistillation:
 
 
 def read_distillation(body: bytes, base: str) -> NewDistillation:
-    """A distillation from a request, onto the model `base` where it names none; raises WireError."""
+    """A distillation from a request, onto the ladder `base` where it names no model; raises WireError.
+
+    The ladder holds out a part of its own, so that only of other models' rows some are held out unless told otherwise.
+    """
     fields = read_body(body)
     chosen = fields.inner("stored_completions")
     unknown = sorted(set(chosen.values) - {"model", "metadata", "created_after", "created_before", "limit"})
@@ -59,10 +70,10 @@ def read_distillation(body: bytes, base: str) -> NewDistillation:
     return NewDistillation(
         model=chosen.text_or_none("model"),
         metadata=chosen.metadata(),
-        since=chosen.whole("created_after", low=0),
-        until=chosen.whole("created_before", low=0),
+        since=chosen.whole("created_after", low=0, high=LATEST),
+        until=chosen.whole("created_before", low=0, high=LATEST),
         limit=chosen.whole("limit", low=FEWEST, high=MOST) or MOST,
-        validation_share=0.0 if share is None else share,
+        validation_share=share if share is not None else 0.0 if job["model"] == base else HELD_OUT,
         job=read_job(orjson.dumps(job)),
     )
 
@@ -88,10 +99,22 @@ def training_row(messages: bytes, answer: bytes) -> dict[str, Any] | None:
     return row | ({"tools": told.get("tools")} if told.get("tools") else {})
 
 
-def is_held_out(row: Mapping[str, Any], share: float) -> bool:
-    """Whether a row belongs to the validation file: by its question alone, so that no question is in both files."""
-    asked = orjson.dumps(row["messages"][:-1], option=orjson.OPT_SORT_KEYS)
-    return int.from_bytes(hashlib.sha256(asked).digest()[:4], "big") < share * 2**32
+def hold_out(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
+    """The rows to learn, and a share of them for the validation file: by their questions, so that none is in both.
+
+    Whenever a share is wanted it is a row at least; but never are fewer rows left to learn than are needed.
+    """
+    alike: dict[bytes, list[int]] = {}
+    for number, row in enumerate(rows):
+        asked = orjson.dumps(row["messages"][:-1], option=orjson.OPT_SORT_KEYS)
+        alike.setdefault(hashlib.sha256(asked).digest(), []).append(number)
+    room = min(math.ceil(len(rows) * share), len(rows) - FEWEST)
+    held: set[int] = set()
+    for _, numbers in sorted(alike.items()):
+        if len(held) + len(numbers) <= room:
+            held.update(numbers)
+    learnt = [row for number, row in enumerate(rows) if number not in held]
+    return learnt, [rows[number] for number in sorted(held)]
 
 
 def too_few(count: int) -> WireError:
@@ -100,18 +123,23 @@ def too_few(count: int) -> WireError:
     return WireError(words, "invalid_n_examples", "stored_completions")
 
 
-def write_distillation(job: tuple[str, int, NewJob, Progress], examples: int, held_out: int, digest: str) -> bytes:
-    """The JSON of a distillation: its job, and how many examples its files have."""
+def write_distillation(
+    job: tuple[str, int, NewJob, Progress], counts: tuple[int, int], digest: str, report_url: str | None
+) -> bytes:
+    """The JSON of a distillation: its job, how many examples its files have, and where its eval can be looked at."""
     job_id, created, asked, _ = job
     shown = {
         "object": "distillation",
         "id": job_id,
         "created_at": created,
-        "examples": examples,
-        "validation_examples": held_out,
+        "examples": counts[0],
+        "validation_examples": counts[1],
         "training_file": asked.training_file,
         "training_file_sha256": digest,
         "validation_file": asked.validation_file,
+        "eval_id": asked.exam.eval_id if asked.exam else None,
+        "eval_run_id": asked.exam.run_id if asked.exam else None,
+        "report_url": report_url,
         "job": orjson.Fragment(write_job(*job)),
     }
     return orjson.dumps(shown)

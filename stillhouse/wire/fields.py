@@ -10,10 +10,12 @@ import orjson
 
 from stillhouse.wire.errors import WireError
 
-__all__ = ["Fields", "missing", "one_of", "read_body", "shown", "writable", "wrong_type", "wrong_value"]
+__all__ = ["Fields", "missing", "one_of", "read_body", "read_object", "shown", "writable", "wrong_type", "wrong_value"]
 
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512
 """OpenAI's bounds on metadata."""
+DEEPEST = 200
+"""How deep a request may be nested: what is deeper could not be written again, with what is put around it."""
 
 
 @final
@@ -143,10 +145,21 @@ class Fields:
 
 def read_body(body: bytes) -> Fields:
     """The JSON object in a request's body; raises WireError when it is none."""
+    return Fields(read_object(body))
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The same, as it came."""
     try:
-        return Fields(orjson.loads(body))
+        value: object = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise WireError(f"We could not parse the JSON body of your request: {error}.", None) from error
+    if not isinstance(value, dict):
+        raise wrong_type("", "an object", value)
+    found = cast(dict[str, Any], value)
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _is_deep(found):
+        raise WireError(f"The body of your request is nested more than {DEEPEST} deep.", "invalid_value")
+    return found
 
 
 def writable(fields: Fields) -> dict[str, Any]:
@@ -181,6 +194,17 @@ def wrong_type(path: str, expected: str, value: object) -> WireError:
 def wrong_value(path: str, reason: str) -> WireError:
     """The error for a value that does not fit; `reason` completes "Invalid value for 'x': ..."."""
     return WireError(f"Invalid value for '{path}': {reason}.", "invalid_value", path)
+
+
+def _is_deep(value: dict[str, Any]) -> bool:
+    """Whether a value is nested deeper than is read; looked at level by level, as recursion would have an end."""
+    level: list[dict[str, Any] | list[Any]] = [value]
+    for _ in range(DEEPEST):
+        inside: list[Any] = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
+        level = [one for one in inside if isinstance(one, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _pair(pairs: Fields, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,7 +100,7 @@ def read_wish_form(form: Mapping[str, str], filename: str | None) -> FileWish:
     after: dict[str, object] = {}
     for name, value in form.items():
         if name.startswith("expires_after[") and name.endswith("]"):
-            after[name[len("expires_after[") : -1]] = int(value) if value.isascii() and value.isdigit() else value
+            after[name[len("expires_after[") : -1]] = int(value) if re.fullmatch("[0-9]{1,18}", value) else value
     return read_wish(Fields({**form, **({"expires_after": after} if after else {})}))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
@@ -18,12 +18,14 @@ __all__ = [
     "CheckpointView",
     "Distillation",
     "EventView",
+    "Exam",
     "Hyperparameters",
     "Method",
     "NewJob",
     "Progress",
     "Settled",
     "read_job",
+    "read_kept_job",
     "unknown_job",
     "write_checkpoints",
     "write_events",
@@ -84,6 +86,19 @@ class Distillation:
 
 
 @dataclass(frozen=True, slots=True)
+class Exam:
+    """An eval that a job's model is asked once it is there: the run that is to be made, and its file of rows."""
+
+    eval_id: str
+    run_id: str
+    token: str
+    """Whoever has it may read the run's page."""
+    file: str
+    longest: int
+    """The most tokens of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job as it is asked for."""
 
@@ -97,6 +112,8 @@ class NewJob:
     metadata: Mapping[str, str] | None = None
     integrations: Sequence[Mapping[str, Any]] = ()
     distillation: Distillation | None = None
+    exam: Exam | None = None
+    """Never a client's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +155,7 @@ class CheckpointView:
 
 
 def read_job(body: bytes) -> NewJob:
-    """A job from a request, or as `write_request` wrote it; raises WireError."""
+    """A job from a request; raises WireError."""
     fields = read_body(body)
     model, training_file = fields.text("model"), fields.text("training_file")
     method, inner = _method(fields)
@@ -159,8 +176,14 @@ def read_job(body: bytes) -> NewJob:
     )
 
 
+def read_kept_job(content: bytes) -> NewJob:
+    """A job as `write_request` wrote it."""
+    exam = orjson.loads(content).get("exam")
+    return replace(read_job(content), exam=Exam(**exam) if exam else None)
+
+
 def write_request(job: NewJob) -> bytes:
-    """A job as JSON that `read_job` reads."""
+    """A job as JSON that `read_kept_job` reads."""
     body: dict[str, Any] = {
         "model": job.model,
         "training_file": job.training_file,
@@ -173,6 +196,8 @@ def write_request(job: NewJob) -> bytes:
     }
     if job.distillation:
         body["distillation"] = _distillation_shown(job.distillation)
+    if job.exam:
+        body["exam"] = asdict(job.exam)
     return orjson.dumps(body)
 
 
@@ -344,7 +369,7 @@ def _job(job_id: str, created: int, job: NewJob, progress: Progress) -> dict[str
         "metadata": job.metadata,
         "usage_metrics": None,
         "shared_with_openai": False,
-        "eval_id": None,
+        "eval_id": job.exam.eval_id if job.exam else None,
         "method": {"type": job.method, job.method: {"hyperparameters": hyperparameters}},
     }
     if job.distillation:

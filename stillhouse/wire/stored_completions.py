@@ -9,6 +9,7 @@ from typing import Any, cast
 import orjson
 
 from stillhouse.wire.errors import WireError
+from stillhouse.wire.fields import read_object
 
 __all__ = [
     "OURS",
@@ -107,15 +108,10 @@ def read_metadata(value: object) -> dict[str, str]:
 
 def read_update(body: bytes) -> dict[str, str]:
     """The new metadata in the body of an update, which may say nothing else; raises WireError."""
-    try:
-        update = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WireError(f"We could not parse the JSON body of your request: {error}.", None) from error
-    if not isinstance(update, dict):
-        raise WireError("The body of your request must be a JSON object.", "invalid_type")
+    update = read_object(body)
     if "metadata" not in update:
         raise WireError("Missing required parameter: 'metadata'.", "missing_required_parameter", "metadata")
-    return read_metadata(cast(dict[str, object], update)["metadata"])
+    return read_metadata(update["metadata"])
 
 
 def write_answer(

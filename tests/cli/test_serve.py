@@ -14,8 +14,10 @@ from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from benchmarks.upstream import Upstream
 from stillhouse.cli.main import run
@@ -23,6 +25,7 @@ from stillhouse.cli.serve import Address, listen
 from stillhouse.errors import StillhouseError, UsageError
 from tests.gateway.bundles import make_bundle
 from tests.gateway.serving import prompt, served, status_of
+from tests.jobs.writers import chat, save_base
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +97,70 @@ def test_what_was_acknowledged_is_there_after_a_kill_under_load(bundle, tmp_path
     assert {row["choices"][0]["message"]["content"] for row in found} == {'{"intent": "refund", "priority": "low"}'}
 
 
+def family(ancestor: int) -> dict[int, str]:
+    """The commands of a process and of all that it, or they, have started."""
+    told = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in told.splitlines()]
+    found = {ancestor}
+    while more := {int(pid) for pid, parent, _ in rows if int(parent) in found} - found:
+        found |= more
+    return {int(pid): words for pid, _, words in rows if int(pid) in found}
+
+
+@contextmanager
+def everything(home: Path) -> Generator[tuple[subprocess.Popen[str], OpenAI]]:
+    """A server with a worker, a language model in it and a teacher behind it that streams for a minute and more."""
+    save_base(home / "tiny")
+    with served(Upstream(gap=1.0)) as behind:
+        teacher = f'[teachers.slow]\nbase_url = "{behind}/v1"\nmodels = {{ slow = "slow" }}\n'
+        (home / "stillhouse.toml").write_text(f'{teacher}[models]\ntiny = "tiny"\n')
+        with serving("--home", home, "--port", 0, "--json") as process:
+            told = json.loads(process.stdout.readline())
+            with OpenAI(base_url=told["base_url"], api_key="unused", max_retries=0) as client:
+                yield process, client
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[float, dict[int, str]]:
+    """The seconds that a server takes to end, and what is left of its family a moment later."""
+    there = family(process.pid)
+    started = time.monotonic()
+    process.terminate()
+    process.wait(60)
+    took = time.monotonic() - started
+    time.sleep(1)
+    now = [family(pid).get(pid, "") for pid in there]
+    return took, {pid: words for pid, words in zip(there, now, strict=True) if "stillhouse" in words}
+
+
+@pytest.mark.slow
+def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path):
+    question: Any = [{"role": "user", "content": "hello"}]
+    with everything(tmp_path) as (process, client):
+        rows = b"\n".join(json.dumps(chat(f"double {n}", str(2 * n))).encode() for n in range(50))
+        file = client.files.create(file=("rows.jsonl", rows), purpose="fine-tune").id
+        method: Any = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50}}}
+        client.fine_tuning.jobs.create(model="tiny", training_file=file, method=method)
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not any("jobs.teach" in words for words in family(process.pid).values()):
+            time.sleep(0.2)
+        stream = client.chat.completions.create(model="slow", messages=question, max_tokens=100, stream=True)
+        next(iter(stream))
+        client.chat.completions.create(model="tiny", messages=question)
+        assert {"jobs.worker", "jobs.teach"} <= {w.split()[2][11:] for w in family(process.pid).values() if " -m " in w}
+        took, left = ended(process)
+    assert took < 12.5
+    assert left == {}
+
+
+def test_idle_it_ends_at_once(tmp_path):
+    with everything(tmp_path) as (process, client):
+        client.files.create(file=("a.bin", b"a"), purpose="user_data")  # so there is a worker, which is just starting
+        took, left = ended(process)
+    assert took < 10
+    assert left == {}
+    assert process.returncode == 0
+
+
 def test_where_others_can_call_the_first_start_gives_a_key_and_no_other(bundle, tmp_path):
     options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path, "--host", "0.0.0.0")
     with serving(*options) as process:
@@ -144,7 +211,7 @@ def test_what_is_wrong_is_said_at_once(bundle, refused, tmp_path, monkeypatch):
     same = ("--model", str(bundle))
     teacher = ("--teacher", "http://127.0.0.1:9")
     wrong = [
-        ((), 2, "--model"),
+        ((*teacher, "--teacher-model", "x"), 2, "--model"),
         (("--model", str(tmp_path)), 1, "stillhouse.json"),
         ((*same, *same), 2, "desk/triage"),
         ((*same, *teacher), 2, "--teacher-model"),
@@ -216,9 +283,27 @@ def test_a_file_names_who_is_served_and_what_is_kept(bundle, tmp_path, monkeypat
     assert {headers["authorization"] for headers in upstream.headers} == {"Bearer sk-of-the-upstream"}
 
 
-def test_where_nobody_is_named_it_says_how_to(refused, tmp_path):
-    code, message = refused("--home", str(tmp_path))
-    assert (code, "stillhouse teacher add" in message) == (2, True)
+def test_where_nobody_is_named_what_is_stored_is_served_and_it_says_how_to_name_somebody(tmp_path):
+    home = tmp_path / "home"
+    with serving("--home", home, "--port", 0, "--no-worker") as process:
+        lines = []
+        while "create(" not in "".join(lines):
+            lines.append(process.stdout.readline())
+            assert lines[-1], process.stderr.read()
+        url = "".join(lines).split("Serving on ")[1].split()[0]
+        client = OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
+        file = client.files.create(file=("rows.jsonl", json.dumps(chat("a", "b")).encode()), purpose="fine-tune")
+        save_base(home / "models" / "small")  # it is served from now on
+        assert client.files.retrieve(file.id).filename == "rows.jsonl"
+        assert [model.id for model in client.models.list()] == ["small"]
+    assert "stillhouse teacher add" in "".join(lines)
+
+
+def test_folders_under_models_are_served_by_their_names(tmp_path):
+    save_base(tmp_path / "models" / "small")
+    with serving("--home", tmp_path, "--port", 0, "--no-worker", "--json") as process:
+        told = json.loads(process.stdout.readline())
+        assert told["models"] == ["small"]
 
 
 def test_a_file_that_is_wrong_is_said_at_once(refused, tmp_path):

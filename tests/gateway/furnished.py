@@ -27,6 +27,7 @@ from stillhouse.storage.tuning_records import ModelKind, NewEvent, Status, Tuned
 from stillhouse.teachers.api import Endpoint, TeacherModel
 from stillhouse.teachers.asking import Patience
 from stillhouse.wire.models import ModelCard
+from tests.gateway.bundles import make_bundle
 from tests.gateway.serving import LABELS, Keywords, completion, event, prompt, served
 from tests.jobs.evaluating import World, hands, until_done
 
@@ -40,6 +41,7 @@ class Furnished:
     url: str
     gate: Gate
     home: Path
+    database: str | None
     key: str
     ids: dict[str, list[str]]
 
@@ -58,17 +60,18 @@ def echo() -> Starlette:
 
 
 @contextmanager
-def furnished(home: Path, copies: int = 1) -> Generator[Furnished]:
+def furnished(home: Path, copies: int = 1, database: str | None = None) -> Generator[Furnished]:
     """A server with so many of everything."""
-    shelf = Shelf(None, home)
+    shelf = Shelf(database, home)
     gate = Gate(shelf)
     with served(echo()) as api:
         endpoint, house = Endpoint(api, None, Patience(total=20.0, retries=0)), House.of([Keywords(), Keywords(LABELS)])
         house.enter(endpoint)
         house.add(Answerer(TeacherModel(endpoint, ECHO), ModelCard(ECHO, 1), is_far=True))
         with served(create_app(house, shelf, gate), http=Doorkeeper) as url:
-            key = asyncio.run(_key(home))
-            one = Furnished(url, gate, home, key, {"ModelName": [STUDENT, "plain", ECHO, TUNED, "stillhouse/auto"]})
+            key = asyncio.run(_key(home, database))
+            names = [STUDENT, "plain", ECHO, TUNED, "stillhouse/auto"]
+            one = Furnished(url, gate, home, database, key, {"ModelName": names})
             with OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
                 for _ in range(copies):
                     _furnish(client, one)
@@ -77,8 +80,8 @@ def furnished(home: Path, copies: int = 1) -> Generator[Furnished]:
             yield one
 
 
-async def _key(home: Path) -> str:
-    store = await Store.open(None, home)
+async def _key(home: Path, database: str | None) -> str:
+    store = await Store.open(database, home)
     try:
         return (await store.keys.create(PROJECT, "all", [Scope.ADMIN]))[1]
     finally:
@@ -92,12 +95,12 @@ def _furnish(client: OpenAI, into: Furnished) -> None:
         into.ids.setdefault(kind, []).append(one)
         return one
 
-    stored = client.chat.completions.create(model=STUDENT, messages=prompt("refund"), store=True, metadata={"a": "b"})
-    keep("CompletionId", stored.id)
+    for _ in range(6):
+        said = client.chat.completions.create(model=STUDENT, messages=prompt("refund"), store=True, metadata={"a": "b"})
+    keep("CompletionId", said.id)
     row = {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     rows = "".join(json.dumps(row) + "\n" for _ in range(12)).encode()
     keep("FileId", client.files.create(file=("rows.jsonl", rows), purpose="fine-tune").id)
-    keep("FileId", client.files.create(file=("photo.png", b"\x89PNG"), purpose="vision").id)
     upload = client.uploads.create(filename="r.bin", bytes=4, mime_type="text/plain", purpose="user_data")
     keep("UploadId", upload.id)
     keep("PartId", client.uploads.parts.create(upload.id, data=b"four").id)
@@ -118,11 +121,12 @@ def _run_evals(client: OpenAI, into: Furnished) -> None:
     rows = [{"item": {"a": "b"}}, {"item": {"a": "c"}}]
     source = {"type": "jsonl", "source": {"type": "file_content", "content": rows}}
     ids = into.ids
-    with hands(World(into.url, None, into.home, None)):
+    with hands(World(into.url, None, into.home, into.database)):
         for eval_id in ids["EvalId"]:
             run = client.evals.runs.create(eval_id, data_source=source)
             until_done(client, eval_id, run.id)
             ids.setdefault("RunId", []).append(run.id)
+            ids.setdefault("RunKey", []).append(run.report_url.rpartition("key=")[2])
             items = client.evals.runs.output_items.list(run.id, eval_id=eval_id)
             ids.setdefault("OutputItemId", []).extend(item.id for item in items)
     for eval_id in ids["EvalId"]:
@@ -130,11 +134,12 @@ def _run_evals(client: OpenAI, into: Furnished) -> None:
 
 
 async def _tune(into: Furnished) -> None:
-    """A checkpoint and an event of the first job, whose model is there by its name alone."""
-    store = await Store.open(None, into.home)
+    """A checkpoint and an event of the first job, and its model."""
+    store = await Store.open(into.database, into.home)
     try:
         job = into.ids["JobId"][0]
-        model = TunedModel(TUNED, PROJECT, 1, job, ModelKind.LANGUAGE, "jobs/none")
+        folder = make_bundle(into.home / "jobs" / job / "bundle").relative_to(into.home)
+        model = TunedModel(TUNED, PROJECT, 1, job, ModelKind.BUNDLE, str(folder))
         kept = TuningCheckpoint("ftckpt_1", job, 1, 4, TUNED, b'{"step":4}')
         event = NewEvent("step:4", "Step 4/4: training loss=0.5", data=b'{"step":4}')
         made = Made(checkpoints=[(kept, model)])

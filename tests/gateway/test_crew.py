@@ -46,3 +46,37 @@ async def test_a_killed_worker_is_replaced_and_the_last_ends_with_the_crew(tmp_p
     assert children() == []
     assert await alive() == []
     await store.close()
+
+
+async def test_a_crew_that_is_dismissed_ends_while_the_gateway_goes_on_and_is_not_woken(tmp_path):
+    store = await Store.open(None, tmp_path)
+
+    async def alive() -> bool:
+        return any(not each.ended for each in await store.workers.all())
+
+    async with Crew(None, tmp_path) as crew:
+        await until(alive)
+        crew.dismiss()
+
+        async def gone() -> bool:
+            return not children()
+
+        await until(gone)
+        crew.wake()
+        assert children() == []
+    assert not await alive()
+    await store.close()
+
+
+async def test_a_worker_that_does_not_end_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("stillhouse.gateway.crew.SECONDS_TO_END", 0.5)
+    store = await Store.open(None, tmp_path)
+
+    async def alive() -> bool:
+        return any(not each.ended for each in await store.workers.all())
+
+    async with Crew(None, tmp_path):
+        await until(alive)
+        os.kill(children()[0], signal.SIGSTOP)
+    assert children() == []
+    await store.close()

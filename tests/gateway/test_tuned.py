@@ -78,6 +78,16 @@ async def test_a_model_whose_folder_has_gone_can_be_asked_again_once_it_is_back(
         assert b'"model":"ft:gone"' in (await ask(tuned, "ft:gone")).content
 
 
+async def test_folders_at_home_answer_every_project_and_are_never_deleted(shelf, tmp_path):
+    async with TunedModels(shelf, Metrics()) as tuned:
+        shutil.copytree(tmp_path / "jobs" / "b", tmp_path / "models" / "small")
+        assert [card.id for card in await tuned.cards("q")] == ["small"]
+        assert b'"model":"small"' in (await ask(tuned, "small")).content
+        assert await tuned.find("q", "../jobs/b") is None
+        assert not await tuned.delete("p", "small")
+        assert (tmp_path / "models" / "small" / "config.json").is_file()
+
+
 async def test_without_a_database_there_are_none(tmp_path):
     async with TunedModels(Shelf(None, tmp_path), Metrics()) as tuned:
         assert list(await tuned.cards("p")) == []

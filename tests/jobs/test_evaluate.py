@@ -17,6 +17,7 @@ import pytest
 from openai import OpenAI
 
 from stillhouse.jobs.evaluate import evaluate, note_failure
+from stillhouse.jobs.workflows import WORKFLOWS
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import served
@@ -108,6 +109,25 @@ def test_a_run_that_is_gone_or_done_is_left_alone(where, sdk):
     sdk.evals.runs.cancel(run.id, eval_id=run.eval_id)
     with_store(where, lambda store: evaluate(Site(store, where.home, where.base_url), run.id))
     assert where.upstream.calls == []
+
+
+@pytest.mark.parametrize("end", ["completed", "cancelled", "failed"])
+def test_keys_that_killed_workers_left_are_gone_with_the_run(where, sdk, end):
+    _, run = begin(sdk)
+
+    async def work(store):
+        await store.keys.create("mine", f"eval run {run.id} 0a1b2c3d", [Scope.INFER])
+        site = Site(store, where.home, where.base_url)
+        if end == "failed":
+            await note_failure(site, run.id, ValueError("odd"))
+            return
+        if end == "cancelled":
+            await store.eval_runs.move(run.id, "canceled")
+        await evaluate(site, run.id)
+
+    with_store(where, work)
+    keys = with_store(where, lambda store: store.keys.all())
+    assert [each.name for each in keys] == ["me"]
 
 
 def test_a_failure_of_ours_is_told(where, sdk):
@@ -244,3 +264,10 @@ def wait_until_done(client, run, rows: int, seconds: float = 60.0) -> None:
     while done(client, run) < min(rows, 120):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_runs_before_their_end_are_ordered_anew_after_a_restore(where, sdk):
+    _, waiting = begin(sdk)
+    _, over = begin(sdk)
+    sdk.evals.runs.cancel(over.id, eval_id=over.eval_id)
+    assert with_store(where, WORKFLOWS["eval_run"].unfinished) == [waiting.id]

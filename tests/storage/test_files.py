@@ -87,6 +87,11 @@ async def test_pages_by_time_and_purpose_go_on_after_what_was_deleted(files):
     assert await files.page("p", None, Cut(after="file-never")) is None
 
 
+async def test_a_purpose_that_no_database_holds_has_no_files(files):
+    await put(files, b"a")
+    assert (await files.page("p", "user\0data", Cut())).rows == []
+
+
 async def test_an_expired_file_is_gone_at_once_and_its_bytes_with_the_next_tidying(files, database):
     gone, stays = await put(files, b"gone"), await put(files, b"stays")
     await expire(database, gone)

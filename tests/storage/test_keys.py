@@ -69,3 +69,12 @@ async def test_a_forgotten_key_leaves_nothing(keys):
     await keys.forget(key.id)
     assert await keys.find(secret) is None
     assert await keys.all() == [kept]
+
+
+async def test_keys_of_the_same_work_are_forgotten_together(keys):
+    _, secret = await keys.create("p", "run a_1 x", [Scope.INFER])
+    await keys.create("p", "run a_1 y", [Scope.INFER])
+    kept, _ = await keys.create("p", "run a-1 z", [Scope.INFER])  # no wildcard is meant
+    await keys.forget_all("run a_1 ")
+    assert await keys.find(secret) is None
+    assert await keys.all() == [kept]

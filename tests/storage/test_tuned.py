@@ -37,6 +37,11 @@ async def test_a_model_belongs_to_its_project_and_is_kept_once(tuned, writer):
     assert await tuned.models("p") == []
 
 
+async def test_names_that_no_database_holds_are_there_in_none(tuned):
+    assert await tuned.model("p", "ft:a\0") is None
+    assert await tuned.delete("p", "ft:a\0") is None
+
+
 async def test_the_last_three_checkpoints_stay_and_older_ones_go_with_their_models(tuned, writer):
     await keep(writer, *[(checkpoint("j", step), model(f"ft:small:{step}")) for step in (1, 2)])
     await keep(writer, *[(checkpoint("j", step), model(f"ft:small:{step}")) for step in (2, 3, 4)])

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from stillhouse.wire.distillations import is_held_out, read_distillation, too_few, training_row
+from stillhouse.wire.distillations import hold_out, read_distillation, too_few, training_row
 from stillhouse.wire.errors import WireError
 
 
@@ -77,13 +77,28 @@ def test_what_is_no_whole_answer_is_left_out():
     assert row({"content": "d"}, asked=[{"role": "user", "content": None}]) is None  # kept without words
 
 
-def test_a_question_is_held_out_by_itself_whatever_its_answer():
-    rows = [row({"content": "d"}, asked=[{"role": "user", "content": str(number)}]) for number in range(1000)]
-    held = [each for each in rows if is_held_out(each, 0.2)]
-    assert 150 < len(held) < 250
-    other = {"messages": [*held[0]["messages"][:-1], {"role": "assistant", "content": "other"}]}
-    assert is_held_out(other, 0.2)
-    assert not is_held_out(held[0], 0.0)
+def question(text: object):
+    return row({"content": "d"}, asked=[{"role": "user", "content": str(text)}])
+
+
+def test_a_share_of_the_questions_is_held_out_and_none_is_on_both_sides():
+    rows = [question(number % 50) for number in range(100)]
+    learnt, held = hold_out(rows, 0.2)
+    assert (len(learnt), len(held)) == (80, 20)
+    assert not {each["messages"][0]["content"] for each in learnt} & {each["messages"][0]["content"] for each in held}
+    assert hold_out(rows, 0.0) == (rows, [])
+
+
+def test_a_share_is_one_row_at_least_but_enough_are_left_to_learn():
+    assert [len(each) for each in hold_out([question(number) for number in range(11)], 0.05)] == [10, 1]
+    assert [len(each) for each in hold_out([question(number) for number in range(12)], 0.5)] == [10, 2]
+    assert [len(each) for each in hold_out([question(number) for number in range(9)], 0.5)] == [9, 0]
+    assert [len(each) for each in hold_out([question("the same") for _ in range(30)], 0.5)] == [30, 0]
+
+
+def test_language_models_are_examined_unless_told_otherwise():
+    assert read(stored_completions={}, model="small").validation_share == 0.1
+    assert read(stored_completions={}, model="small", validation_share=0).validation_share == 0
 
 
 def test_too_few_are_told_with_their_number():

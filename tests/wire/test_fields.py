@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from stillhouse.wire.errors import WireError
-from stillhouse.wire.fields import Fields, read_body, writable
+from stillhouse.wire.fields import Fields, read_body, read_object, writable
 
 BODY = {
     "text": "hello",
@@ -96,9 +98,25 @@ def test_a_body_is_an_object():
             read_body(body)
 
 
+def nested(depth: int) -> bytes:
+    """An object nested so deep."""
+    return b'{"a": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def test_a_body_is_nested_only_so_deep():
+    """What is kept of a request is written again, within more around it."""
+    assert json.dumps(read_body(nested(200)).values).encode() == nested(200)
+    for deep in (nested(201), nested(900), b'{"a": [{}, ' + nested(199) + b"]}"):
+        with pytest.raises(WireError, match="nested more than 200 deep") as caught:
+            read_body(deep)
+        assert caught.value.status == 400
+    wide = b'{"a": [' + b",".join([b"[{}]"] * 500) + b"]}"
+    assert len(read_object(wide)["a"]) == 500
+
+
 def test_what_could_not_be_written_again_is_refused():
     deep = b'{"item": ' + b'{"a": ' * 300 + b"1" + b"}" * 300 + b"}"
     with pytest.raises(WireError, match="nested too deep") as caught:
-        writable(read_body(deep).inner("item"))
+        writable(Fields(json.loads(deep)).inner("item"))
     assert caught.value.param == "item"
     assert writable(Fields(BODY)) is BODY

@@ -49,6 +49,14 @@ def test_the_same_in_the_fields_of_a_form():
     assert read_wish_form({"purpose": "evals"}, "a") == FileWish("evals")
 
 
+@pytest.mark.parametrize("seconds", ["9" * 5_000, "²", "-1", "1.5", ""])
+def test_no_text_in_the_place_of_a_number_is_more_than_refused(seconds):
+    form = {"purpose": "evals", "expires_after[anchor]": "created_at", "expires_after[seconds]": seconds}
+    with pytest.raises(WireError) as caught:
+        read_wish_form(form, "a")
+    assert caught.value.param == "expires_after.seconds"
+
+
 @pytest.mark.parametrize(("name", "code"), [(None, "missing_required_parameter"), ("", "invalid_value")])
 def test_a_file_needs_a_name(name, code):
     with pytest.raises(WireError) as caught:

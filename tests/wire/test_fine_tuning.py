@@ -11,11 +11,13 @@ from stillhouse.wire.fine_tuning import (
     CheckpointView,
     Distillation,
     EventView,
+    Exam,
     Hyperparameters,
     NewJob,
     Progress,
     Settled,
     read_job,
+    read_kept_job,
     unknown_job,
     write_checkpoints,
     write_events,
@@ -44,6 +46,17 @@ def test_hyperparameters_are_read_from_the_method_and_from_the_old_place():
     assert read(method=method, hyperparameters={"n_epochs": 9}).hyperparameters == expected
     dpo = read(method={"type": "dpo", "dpo": {"hyperparameters": {"beta": 0.3}}})
     assert (dpo.method, dpo.hyperparameters) == ("dpo", Hyperparameters(beta=0.3))
+
+
+def test_an_exam_is_kept_and_shown_by_its_eval_but_never_taken_from_a_client():
+    exam = Exam("eval_1", "evalrun_1", "opens-it", "file-1", 9)
+    asked = NewJob("small", "file-1", exam=exam)
+    assert read_kept_job(write_request(asked)) == asked
+    assert read_job(write_request(asked)).exam is None
+    shown = json.loads(write_job("ftjob-1", 1, asked, Progress("queued")))
+    assert shown["eval_id"] == "eval_1"
+    assert "opens-it" not in json.dumps(shown)
+    assert read_kept_job(json.dumps(LEAST).encode()) == read()
 
 
 WRONG = {

@@ -31,7 +31,7 @@ from stillhouse.wire.pages import write_page
 if TYPE_CHECKING:
     from stillhouse.storage.store import Store
 
-__all__ = ["EvalRuns", "find_run", "report_url"]
+__all__ = ["EvalRuns", "find_run", "page_url", "report_url"]
 
 STATUSES = ("queued", "in_progress", "completed", "failed", "canceled")
 
@@ -125,7 +125,12 @@ async def _is_there(store: Store, project: str, file_id: str) -> bool:
 
 def report_url(run: StoredRun, request: Request) -> str:
     """Where a run can be looked at: its key opens that page alone."""
-    return str(request.base_url.replace(path=f"/evals/{run.eval_id}/runs/{run.id}", query=f"key={run.token}"))
+    return page_url(request, run.eval_id, run.id, run.token)
+
+
+def page_url(request: Request, eval_id: str, run_id: str, token: str) -> str:
+    """The address of a run's page."""
+    return str(request.base_url.replace(path=f"/evals/{eval_id}/runs/{run_id}", query=f"key={token}"))
 
 
 def _shown(run: StoredRun, request: Request, status: int = 200) -> Response:

@@ -34,6 +34,7 @@ from stillhouse.wire.fine_tuning import (
     Progress,
     Settled,
     read_job,
+    read_kept_job,
     unknown_job,
     write_checkpoints,
     write_events,
@@ -217,7 +218,7 @@ def job_parts(job: TuningJob) -> tuple[str, int, NewJob, Progress]:
         result_file=job.result_file,
         error=orjson.loads(job.error) if job.error else None,
     )
-    return job.id, job.created, read_job(job.request), progress
+    return job.id, job.created, read_kept_job(job.request), progress
 
 
 def _shown(job: TuningJob) -> Response:

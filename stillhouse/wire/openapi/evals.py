@@ -37,7 +37,7 @@ def operations() -> dict[tuple[str, str], Operation]:
 
 def schemas() -> dict[str, Schema]:
     """By name."""
-    return {**_asked_for(), **_grader_schemas(), **_sources(), **_told()}
+    return {**_asked_for(), **_grader_schemas(), **_sources(), **_told(), "RunKey": text()}
 
 
 def _evals() -> dict[tuple[str, str], Operation]:
@@ -76,7 +76,11 @@ def _runs() -> dict[tuple[str, str], Operation]:
             "getEvalRunOutputItem", "What became of one row.", RUNS, {JSON: ref("OutputItem")}
         ),
         ("GET", "/evals/{eval_id}/runs/{run_id}"): Operation(
-            "showEvalRun", "The page of a run, by the key in its address.", RUNS, {HTML: {}}, query={"key": text()}
+            "showEvalRun",
+            "The page of a run, by the key in its address.",
+            RUNS,
+            {HTML: {}},
+            query={"key": ref("RunKey")},
         ),
     }
 

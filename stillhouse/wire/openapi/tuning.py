@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stillhouse.wire.distillations import LATEST
 from stillhouse.wire.fine_tuning import LARGEST_SEED, OBJECTIVES
 from stillhouse.wire.openapi.chat import cut
 from stillhouse.wire.openapi.shapes import (
@@ -61,13 +62,15 @@ def operations() -> dict[tuple[str, str], Operation]:
 
 def schemas() -> dict[str, Schema]:
     """By name."""
-    filters = {"model": text(), "metadata": ref("Metadata"), "created_after": whole(0), "created_before": whole(0)}
+    seconds = whole(0, LATEST)
+    filters = {"model": text(), "metadata": ref("Metadata"), "created_after": seconds, "created_before": seconds}
     chosen = {**asked({}, {**filters, "limit": whole(10, 50_000)}), "additionalProperties": False}
     files = {"training_file": ref("FileId")}
     event = {"id": text(), "created_at": whole(), "level": text(("info", "warn", "error")), "message": text()}
     checkpoint = {"id": text(), "created_at": whole(), "fine_tuned_model_checkpoint": text(), "step_number": whole(0)}
     made = {"id": text(), "created_at": whole(), "examples": whole(0), "validation_examples": whole(0)}
     digest = {"training_file": text(), "training_file_sha256": text(), "validation_file": or_null(text())}
+    examined = {name: or_null(text()) for name in ("eval_id", "eval_run_id", "report_url")}
     return {
         "NewJob": asked({"model": ref("ModelName"), **files}, {**_wishes(), "validation_file": ref("FileId")}),
         "NewDistillation": asked(
@@ -103,7 +106,7 @@ def schemas() -> dict[str, Schema]:
                 "metrics": {"type": "object"},
             }
         ),
-        "Distillation": record({"object": const("distillation"), **made, **digest, "job": ref("Job")}),
+        "Distillation": record({"object": const("distillation"), **made, **digest, **examined, "job": ref("Job")}),
     }
 
 
@@ -161,7 +164,7 @@ def _job() -> Schema:
             "metadata": or_null(ref("Metadata")),
             "usage_metrics": absent,
             "shared_with_openai": const(False),
-            "eval_id": absent,
+            "eval_id": or_null(text()),
             "method": {"type": "object", "required": ["type"]},
             "distillation": {"type": "object"},
         },

@@ -41,16 +41,41 @@ def post(sdk, **body):
 async def test_one_call_makes_the_file_and_orders_the_job(url, client):
     sdk = client(url)
     made = post(sdk, stored_completions={"model": "large", "metadata": {"use": "even"}}, model="small", suffix="s")
-    assert (made["object"], made["examples"], made["validation_examples"]) == ("distillation", 20, 0)
+    assert (made["object"], made["examples"], made["validation_examples"]) == ("distillation", 18, 2)
     job = sdk.fine_tuning.jobs.retrieve(made["id"])
     assert (job.status, job.training_file, job.user_provided_suffix) == ("validating_files", made["training_file"], "s")
-    rows = [json.loads(line) for line in sdk.files.content(job.training_file).text.splitlines()]
+    held = sdk.files.content(made["validation_file"]).text.splitlines()
+    rows = [json.loads(line) for line in [*sdk.files.content(job.training_file).text.splitlines(), *held]]
+    rows.sort(key=lambda row: int(row["messages"][0]["content"][1:]))
     assert rows[0] == {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "a0"}]}
 
 
 async def test_by_default_the_ladder_learns_every_whole_answer(url, client):
     made = post(client(url), stored_completions={})
     assert (made["job"]["model"], made["examples"]) == ("stillhouse/auto", 40)
+    assert (made["eval_id"], made["report_url"], made["job"]["eval_id"]) == (None, None, None)
+
+
+async def test_an_eval_of_what_is_held_out_waits_for_the_model(url, client):
+    sdk = client(url)
+    made = post(sdk, stored_completions={}, model="small", validation_share=0.25)
+    assert made["validation_examples"] == 10
+    assert sdk.fine_tuning.jobs.retrieve(made["id"]).eval_id == made["eval_id"]
+    kept = sdk.evals.retrieve(made["eval_id"])
+    [criterion] = kept.testing_criteria
+    assert criterion.type == "text_similarity"
+    assert list(sdk.evals.runs.list(made["eval_id"])) == []
+    assert f"/evals/{made['eval_id']}/runs/{made['eval_run_id']}?key=" in made["report_url"]
+    [file] = sdk.get("/files?purpose=evals", cast_to=object)["data"]
+    rows = [json.loads(line)["item"] for line in sdk.files.content(file["id"]).text.splitlines()]
+    assert len(rows) == 10
+    assert all(row["answer"][1:] == row["messages"][0]["content"][1:] for row in rows)
+
+
+async def test_an_exam_of_ones_own_cannot_be_smuggled_in(url, client):
+    forged = {"eval_id": "eval_1", "run_id": "evalrun_1", "token": "t", "file": "file-1", "longest": 1}
+    made = post(client(url), stored_completions={}, exam=forged)
+    assert made["eval_id"] is None
 
 
 async def test_some_questions_are_held_out_when_asked_for(url, client):
@@ -71,3 +96,4 @@ async def test_too_few_completions_and_unknown_models_leave_nothing_behind(url, 
         post(sdk, stored_completions={}, model="none")
     assert refused.value.code == "model_not_available"
     assert list(sdk.files.list()) == []
+    assert list(sdk.evals.list()) == []
