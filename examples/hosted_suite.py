@@ -85,7 +85,7 @@ def distillation(client: OpenAI, teacher: str, base: str, train: list[str], test
             {"role": each.role, "content": each.content} for each in client.chat.completions.messages.list(stored.id)
         ]
         lines.append({"messages": [*messages, {"role": "assistant", "content": stored.choices[0].message.content}]})
-    job = tune(client, base, upload(client, lines, "fine-tune"), hyperparameters={"n_epochs": 6})
+    job = tune(client, base, upload(client, lines, "fine-tune"), hyperparameters={"n_epochs": 8})
     return {"rows": len(lines), **before, "distilled": accuracy(client, job.fine_tuned_model, test)}
 
 
@@ -182,7 +182,7 @@ def bulk(client: OpenAI, models: Sequence[str], test: list[str]) -> dict[str, An
 def chat_tuning(client: OpenAI, base: str, train: list[str], test: list[str]) -> dict[str, Any]:
     """Two files, a suffix, the events, and the tuned model asked as any other."""
     files = [upload(client, [chat_row(text) for text in texts], "fine-tune") for texts in (train, test[:20])]
-    job = tune(client, base, files[0], validation_file=files[1], suffix="desk", hyperparameters={"n_epochs": 4})
+    job = tune(client, base, files[0], validation_file=files[1], suffix="desk", hyperparameters={"n_epochs": 8})
     events = [event.message for event in client.fine_tuning.jobs.list_events(job.id)]
     checkpoints = list(client.fine_tuning.jobs.checkpoints.list(job.id))
     result = client.files.content(job.result_files[0]).text.splitlines()

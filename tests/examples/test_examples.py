@@ -16,6 +16,15 @@ DOES: dict[str, Callable[[Any], bool]] = {
     "distil_language_model": lambda done: done.after["kl_to_teacher"] < 0.6 * done.before["kl_to_teacher"],
     "distil_vision": lambda shares: shares[1] > 0.9 > shares[0],
     "distil_embeddings": lambda found: found[1]["spearman"] > found[0]["spearman"],
+    "hosted_suite": lambda found: all(WORKFLOWS[name](found[name]) for name in WORKFLOWS) and len(found) == 6,
+}
+WORKFLOWS: dict[str, Callable[[Any], bool]] = {
+    "distillation": lambda told: told["rows"] == 100 and told["distilled"] > told["base"] + 0.3,
+    "monitoring": lambda told: all(run["status"] == "completed" and run["items"] == 20 for run in told.values()),
+    "regression": lambda told: told["passed"] == told["of"] == 20 and told["page"],
+    "bulk": lambda told: len(told) == 6 and all(run["errored"] == 0 for run in told.values()),
+    "chat_tuning": lambda told: told["accuracy"] > 0.6 and told["checkpoints"] == 3,
+    "preferences": lambda told: told["accuracy"] > 0.6 and told["model"].startswith("ft:base:"),
 }
 
 
@@ -24,7 +33,8 @@ def test_every_example_is_run():
 
 
 @pytest.mark.parametrize("name", DOES)
-def test_an_example_does_what_it_says(name, capsys):
+def test_an_example_does_what_it_says(name, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")  # as where a script is run
     found = runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"]()
     assert DOES[name](found)
     assert capsys.readouterr().out.strip()
