@@ -262,10 +262,12 @@ def shared(name: str) -> dict[str, Any]:
     whole = alone(run, name)
     found = {"8 micro-batches": whole.far(alone(run, name, 8))}
     if not torch.cuda.is_available():  # where there is one GPU, two processes would have to share it
-        found["2 processes"] = whole.far(launch(2, run, (name,), start="fork")[0])
-        found["2 processes, 4 micro-batches each"] = whole.far(launch(2, run, (name, 4), start="fork")[0])
+        found["2 processes"] = whole.far(launch(2, run, (name,), start="forkserver")[0])
+        found["2 processes, 4 micro-batches each"] = whole.far(launch(2, run, (name, 4), start="forkserver")[0])
         if name in SHARDED:
-            found["2 processes that share the weights"] = whole.far(launch(2, run, (name, 1, True), start="fork")[0])
+            found["2 processes that share the weights"] = whole.far(
+                launch(2, run, (name, 1, True), start="forkserver")[0]
+            )
     worst = max(difference["losses"] for difference in found.values())
     tell(f"{name}: losses differ by at most {worst:.1e} however the run is shared")
     return {"source": name, "steps": max(whole.losses), "differences": found}

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
-from stillhouse.storage.pages import Place, Query, cut
+from stillhouse.storage.pages import Place, Query, cut, place_of
 from stillhouse.storage.records import Cut, Page, StoredCompletion, Wanted
 from stillhouse.storage.tables import COMPLETIONS, DELETED, TERMS
 from stillhouse.storage.writer import Values, Writer
@@ -58,7 +58,7 @@ class Completions:
         async with self._database.reading() as connection:
             after = None
             if asked.after is not None:
-                after = await _place(connection, project, asked.after)
+                after = await place_of(connection, (COMPLETIONS, DELETED), project, asked.after)
                 if after is None:
                     return None
             terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
@@ -178,16 +178,6 @@ def _completion(row: Row[Any]) -> StoredCompletion:
         answer=row.answer,
         messages=row.messages,
     )
-
-
-async def _place(connection: AsyncConnection, project: str, completion_id: str) -> Place | None:
-    """Where a completion stands, or stood before it was deleted."""
-    for table in (COMPLETIONS, DELETED):
-        query = select(table.c.created).where(table.c.project == project, table.c.id == completion_id)
-        created = (await connection.execute(query)).scalar()
-        if created is not None:
-            return created, completion_id
-    return None
 
 
 def _page_of_all(project: str, asked: Cut, after: Place | None) -> Query:

@@ -92,12 +92,9 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[AsyncConnection]:
         """A connection to PostgreSQL that sees what is committed at its first look, and nothing that comes later."""
-        try:
-            async with self._readers.connect() as connection:
-                await connection.execution_options(isolation_level="REPEATABLE READ")
-                yield connection
-        except FAILURES as error:
-            raise trouble(f"The database {self.name} cannot be read", error) from error
+        async with self.reading() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncGenerator[AsyncConnection]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, final
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
 from stillhouse.storage.eval_records import DoneItem, ItemStatus, StoredItem
 from stillhouse.storage.eval_runs import read_counts, write_counts
-from stillhouse.storage.pages import Place, cut, fitting
+from stillhouse.storage.pages import Place, large_rows
 from stillhouse.storage.records import Cut, Page
 from stillhouse.storage.tables import EVAL_ITEMS, EVAL_RUNS
 from stillhouse.storage.writer import Writer
@@ -81,11 +81,8 @@ class EvalItems:
                     return None
                 after = number, asked.after
             by = EVAL_ITEMS.c.row, EVAL_ITEMS.c.id
-            sizes = cut(select(func.length(EVAL_ITEMS.c.content)).where(wanted), *by, asked, after)
-            found = list((await connection.execute(sizes)).scalars())
-            query = cut(select(EVAL_ITEMS).where(wanted), *by, asked, after).limit(fitting(found, asked.limit))
-            rows = (await connection.execute(query)).all()
-        return Page([_item(row) for row in rows], has_more=len(found) > len(rows))
+            found = await large_rows(connection, wanted, EVAL_ITEMS.c.content, by, asked, after)
+        return Page([_item(row) for row in found.rows], found.has_more)
 
 
 def _values(run_id: str, item: StoredItem) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any, final
 
 import orjson
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
 from stillhouse.storage.eval_records import RunCounts, RunStatus, StoredRun
-from stillhouse.storage.pages import Place, Query, cut, fitting
+from stillhouse.storage.pages import Query, large_rows, place_of
 from stillhouse.storage.records import Cut, Page
 from stillhouse.storage.tables import DELETED_EVALS, EVAL_ITEMS, EVAL_RUNS, EVALS
 from stillhouse.storage.work import place_order
@@ -70,15 +70,12 @@ class EvalRuns:
         async with self._database.reading() as connection:
             after = None
             if asked.after is not None:
-                after = await _place(connection, project, asked.after)
+                after = await place_of(connection, (EVAL_RUNS, DELETED_EVALS), project, asked.after)
                 if after is None:
                     return None
-            place = EVAL_RUNS.c.created, EVAL_RUNS.c.id
-            sizes = cut(select(func.length(EVAL_RUNS.c.source)).where(wanted), *place, asked, after)
-            found = list((await connection.execute(sizes)).scalars())
-            query = cut(select(EVAL_RUNS).where(wanted), *place, asked, after).limit(fitting(found, asked.limit))
-            rows = (await connection.execute(query)).all()
-        return Page([_run(row) for row in rows], has_more=len(found) > len(rows))
+            by = EVAL_RUNS.c.created, EVAL_RUNS.c.id
+            found = await large_rows(connection, wanted, EVAL_RUNS.c.source, by, asked, after)
+        return Page([_run(row) for row in found.rows], found.has_more)
 
     async def unfinished(self) -> list[str]:
         """The ids of all runs that are not at their end, oldest first, whosever they are."""
@@ -155,16 +152,6 @@ def write_counts(counts: RunCounts) -> bytes:
 def _one(project: str, eval_id: str, run_id: str) -> Query:
     mine = (EVAL_RUNS.c.project == project) & (EVAL_RUNS.c.eval_id == eval_id) & (EVAL_RUNS.c.id == run_id)
     return select(EVAL_RUNS).where(mine)
-
-
-async def _place(connection: AsyncConnection, project: str, run_id: str) -> Place | None:
-    """Where a run stands, or stood before it was deleted."""
-    for table in (EVAL_RUNS, DELETED_EVALS):
-        query = select(table.c.created).where(table.c.project == project, table.c.id == run_id)
-        created = (await connection.execute(query)).scalar()
-        if created is not None:
-            return created, run_id
-    return None
 
 
 def _values(project: str, run: StoredRun) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
 from stillhouse.storage.eval_records import StoredEval
-from stillhouse.storage.pages import Place, Query, cut
+from stillhouse.storage.pages import Query, cut, place_of
 from stillhouse.storage.records import Cut, Page
 from stillhouse.storage.tables import DELETED_EVALS, EVAL_ITEMS, EVAL_RUNS, EVALS
 from stillhouse.storage.writer import Writer
@@ -57,7 +57,7 @@ class Evals:
         async with self._database.reading() as connection:
             after = None
             if asked.after is not None:
-                after = await _place(connection, project, asked.after, by_update)
+                after = await place_of(connection, (EVALS, DELETED_EVALS), project, asked.after, when.name)
                 if after is None:
                     return None
             query = cut(select(EVALS).where(EVALS.c.project == project), when, EVALS.c.id, asked, after)
@@ -113,17 +113,6 @@ class Evals:
 
 def _one(project: str, eval_id: str) -> Query:
     return select(EVALS).where(EVALS.c.project == project, EVALS.c.id == eval_id)
-
-
-async def _place(connection: AsyncConnection, project: str, eval_id: str, by_update: bool) -> Place | None:
-    """Where an eval stands, or stood before it was deleted."""
-    for table in (EVALS, DELETED_EVALS):
-        when = table.c.updated if by_update else table.c.created
-        query = select(when).where(table.c.project == project, table.c.id == eval_id)
-        found = (await connection.execute(query)).scalar()
-        if found is not None:
-            return found, eval_id
-    return None
 
 
 def _eval(row: Row[Any]) -> StoredEval:

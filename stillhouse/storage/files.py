@@ -14,7 +14,7 @@ from stillhouse.storage.blobs import Blobs, Draft
 from stillhouse.storage.database import Database
 from stillhouse.storage.file_records import Blob, NewFile, StoredFile
 from stillhouse.storage.ids import new_id
-from stillhouse.storage.pages import Place, cut
+from stillhouse.storage.pages import cut, place_of
 from stillhouse.storage.records import Cut, Page
 from stillhouse.storage.tables import DELETED_FILES, FILES, UPLOAD_PARTS
 from stillhouse.storage.writer import Writer
@@ -83,7 +83,7 @@ class Files:
         async with self._database.reading() as connection:
             after = None
             if asked.after is not None:
-                after = await _place(connection, project, asked.after)
+                after = await place_of(connection, (FILES, DELETED_FILES), project, asked.after)
                 if after is None:
                     return None
             rows = (await connection.execute(cut(query, FILES.c.created, FILES.c.id, asked, after))).all()
@@ -190,16 +190,6 @@ async def _referred(connection: AsyncConnection, digests: set[str]) -> set[str]:
             query = select(table.c.digest).where(table.c.digest.in_(digests)).distinct()
             found |= {row.digest for row in await connection.execute(query)}
     return found
-
-
-async def _place(connection: AsyncConnection, project: str, file_id: str) -> Place | None:
-    """Where a file stands, or stood before it was deleted."""
-    for table in (FILES, DELETED_FILES):
-        query = select(table.c.created).where(table.c.project == project, table.c.id == file_id)
-        created = (await connection.execute(query)).scalar()
-        if created is not None:
-            return created, file_id
-    return None
 
 
 def _file(row: Row[Any]) -> StoredFile:

@@ -1,15 +1,16 @@
-"""How a page of rows is cut out of a table: by creation time and id, in either direction."""
+"""How a page of rows is cut out of a table: by creation time and id, in either direction, after whatever was last."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Table, func, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stillhouse.storage.records import Cut
+from stillhouse.storage.records import Cut, Page
 
-__all__ = ["LARGEST_PAGE", "Place", "Query", "cut", "fitting"]
+__all__ = ["LARGEST_PAGE", "Place", "Query", "cut", "fitting", "large_rows", "place_of"]
 
 LARGEST_PAGE = 32 * 2**20
 """Bytes of a page of large rows: one that would be larger ends sooner, and says that more follow."""
@@ -42,3 +43,30 @@ def fitting(sizes: Sequence[int], limit: int) -> int:
         if number and total > LARGEST_PAGE:
             return number
     return min(limit, len(sizes))
+
+
+async def place_of(
+    connection: AsyncConnection, tables: Sequence[Table], project: str, row_id: str, when: str = "created"
+) -> Place | None:
+    """Where a row stands by one of its times, or stood before it was deleted: in the first of the tables that knows."""
+    for table in tables:
+        query = select(table.c[when]).where(table.c.project == project, table.c.id == row_id)
+        found = (await connection.execute(query)).scalar()
+        if found is not None:
+            return found, row_id
+    return None
+
+
+async def large_rows(
+    connection: AsyncConnection,
+    wanted: ColumnElement[bool],
+    size: ColumnElement[Any],
+    by: tuple[ColumnElement[Any], ColumnElement[Any]],
+    asked: Cut,
+    after: Place | None,
+) -> Page[Row[Any]]:
+    """A page of a table whose rows may be large: as many as fit, told by the column that makes them so."""
+    sizes = list((await connection.execute(cut(select(func.length(size)).where(wanted), *by, asked, after))).scalars())
+    query = cut(select(size.table).where(wanted), *by, asked, after).limit(fitting(sizes, asked.limit))
+    rows = (await connection.execute(query)).all()
+    return Page(rows, has_more=len(sizes) > len(rows))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-__all__ = ["ApiKey", "Cut", "Durability", "Page", "Scope", "StoredCompletion", "Wanted"]
+__all__ = ["ApiKey", "Claim", "Cut", "Durability", "KeptAnswer", "Page", "Scope", "Seen", "StoredCompletion", "Wanted"]
 
 Record = TypeVar("Record")
 
@@ -101,3 +101,29 @@ class Wanted:
 
     model: str | None = None
     metadata: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right of `owner` to answer what was asked at a place of a project, while nobody else does."""
+
+    project: str
+    place: bytes
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    """What a call was answered: status, headers and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A call that came before: the SHA-256 of its body if it is known, and its answer once there is one."""
+
+    body: bytes | None
+    answer: KeptAnswer | None

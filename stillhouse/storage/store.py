@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import final
 
+from stillhouse.storage.answers import Answers
 from stillhouse.storage.blobs import Blobs
 from stillhouse.storage.completions import Completions
 from stillhouse.storage.database import Database, database_url
@@ -41,6 +42,7 @@ class Store:
         self.uploads = Uploads(database, writer, self.files)
         self.evals, self.eval_runs = Evals(database, writer), EvalRuns(database, writer)
         self.eval_items = EvalItems(database, writer)
+        self.answers = Answers(database, writer)
 
     @classmethod
     async def open(cls, url: str | None, home: Path, durability: Durability = Durability.BATCH) -> Store:
@@ -53,6 +55,7 @@ class Store:
         """Remove what has expired, and what programs left that were killed; `thorough` looks at all bytes of files."""
         await self.uploads.tidy()
         await self.files.tidy(thorough)
+        await self.answers.tidy()
 
     async def close(self) -> None:
         """Write what waits and close the connections."""

@@ -27,6 +27,7 @@ __all__ = [
     "EVAL_RUNS",
     "FILES",
     "IDENTITY",
+    "KEPT_ANSWERS",
     "METADATA",
     "PROJECTS",
     "TERMS",
@@ -314,3 +315,22 @@ TUNED_MODELS = Table(
     Index("tuned_models_by_project", "project", "created", "name"),
 )
 """Models that jobs made: a language model or a bundle, in a folder of the home folder."""
+
+KEPT_ANSWERS = Table(
+    "kept_answers",
+    METADATA,
+    Column("project", ID, nullable=False),
+    Column("place", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
+    Column("owner", Text, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("status", BigInteger),
+    Column("headers", LargeBinary),
+    Column("content", LargeBinary),
+    PrimaryKeyConstraint("project", "place", name="kept_answers_pkey"),
+    Index("kept_answers_by_expiry", "expires"),
+)
+"""What calls with an idempotency key were answered; those with no `status` are being answered by their `owner`.
+
+`place` is the SHA-256 of path and key, `body` that of what was sent, where it is compared; `headers` is JSON.
+"""

@@ -45,7 +45,7 @@ def alone() -> dict[str, Trace]:
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory) -> dict[int, dict[str, dict[str, Trace]]]:
-    return launch(2, everything, (str(tmp_path_factory.mktemp("points")),), start="fork")
+    return launch(2, everything, (str(tmp_path_factory.mktemp("points")),), start="forkserver")
 
 
 def check(one: Trace, other: Trace) -> None:
@@ -93,7 +93,7 @@ def test_two_processes_that_were_killed_end_with_the_very_same_student(together)
 def test_a_source_that_follows_its_student_cannot_be_sharded(together):
     assert together[0]["sharded"].keys() == set(SHARDED)
     with pytest.raises(StillhouseError, match="looks at the student at every step"):
-        launch(2, sharded_follower, start="fork")
+        launch(2, sharded_follower, start="forkserver")
 
 
 def sharded_follower() -> None:

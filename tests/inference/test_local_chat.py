@@ -39,7 +39,7 @@ ODD = [{"role": "user", "content": "Tell me something the lazy dog does not know
 
 @pytest.fixture(scope="module")
 def chat(taught) -> Iterator[LocalChat]:
-    made = LocalChat.open(str(taught), name="tiny", threads=1, limits=Limits(rows=4, waiting=8))
+    made = LocalChat.open(str(taught), name="tiny", threads=1, limits=Limits(rows=4, waiting=16))
     yield made
     made.close()
 

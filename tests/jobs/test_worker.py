@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -62,6 +64,19 @@ async def test_a_killed_workers_workflow_is_gone_on_with_at_the_step_where_it_wa
         ]
 
 
+async def _stopped_between_writes(process, home) -> bool:
+    """Stop a process, unless it holds the lock of a SQLite file in the home folder, which would stop all others."""
+    process.send_signal(signal.SIGSTOP)
+    for file in [*home.glob("*.db"), *home.glob("*.sqlite")]:
+        try:
+            with closing(sqlite3.connect(file, timeout=0.5)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            process.send_signal(signal.SIGCONT)
+            return False
+    return True
+
+
 async def _begun_twice(home) -> bool:
     return [note[1] for note in notes(home)].count("second") == 2
 
@@ -84,7 +99,7 @@ async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, t
         await enqueue(store, "slow", "a")
         await noted(tmp_path, "second", "a")
         with worker(tmp_path, database=database, **NOTING) as other:
-            one.send_signal(signal.SIGSTOP)
+            await until(lambda: _stopped_between_writes(one, tmp_path))
             await until(lambda: _begun_twice(tmp_path))
             one.send_signal(signal.SIGCONT)
             assert one.wait(20) == 70

@@ -142,7 +142,7 @@ def lead_or_help(recipe, home):
 
 def test_a_launcher_and_a_recipe_must_want_as_many_processes(tmp_path):
     recipe = small(tmp_path, "online", "training.processes=3")
-    told = launch(2, lead_or_help, (recipe, tmp_path / "home"), start="fork")
+    told = launch(2, lead_or_help, (recipe, tmp_path / "home"), start="forkserver")
     assert "2 processes were started, and the recipe wants 3" in told[0]
     assert told[1] == "let go"
 

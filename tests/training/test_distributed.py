@@ -37,7 +37,7 @@ def introduce(greeting: str) -> tuple:
 
 
 def test_processes_know_of_each_other():
-    assert launch(2, introduce, ("hello",), start="fork") == {
+    assert launch(2, introduce, ("hello",), start="forkserver") == {
         0: ("hello", 0, 2, True, [0, 1, 1]),
         1: ("hello", 1, 2, False, [0, 1, 1]),
     }
@@ -53,7 +53,7 @@ def fail() -> None:
 
 def test_a_process_that_fails_is_named():
     with pytest.raises(StillhouseError, match=r"Process \d of 2 ended with exit code 1: .*the disk is full"):
-        launch(2, fail, start="fork")
+        launch(2, fail, start="forkserver")
 
 
 def test_a_program_can_be_launched(tmp_path):
@@ -91,7 +91,7 @@ def work_together(work: str | None) -> tuple:
 @pytest.mark.parametrize("work", ["a recipe", None])
 def test_a_process_leads_those_of_its_launcher_and_lets_them_go(work):
     done = [] if work is None else [(work, [0, 1])]
-    assert launch(2, work_together, (work,), start="fork") == {0: ("led 2", done, 1), 1: ("helped", done, 1)}
+    assert launch(2, work_together, (work,), start="forkserver") == {0: ("led 2", done, 1), 1: ("helped", done, 1)}
 
 
 def test_without_a_launcher_nobody_is_led():
@@ -173,7 +173,7 @@ def state_numpy(module: nn.Module) -> dict:
 
 
 def test_sharded_weights_are_spread_gathered_and_put_back():
-    found = launch(2, spread, start="fork")
+    found = launch(2, spread, start="forkserver")
     torch.manual_seed(0)
     whole = nn.Sequential(nn.Linear(4, 7), nn.Tanh(), nn.Linear(7, 3))
     optimizer = torch.optim.AdamW(whole.parameters(), lr=0.1)

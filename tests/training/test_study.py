@@ -90,7 +90,7 @@ def half_silent() -> list[np.ndarray]:
 
 
 def test_a_process_in_which_nothing_counts_still_takes_part():
-    found = launch(2, half_silent, start="fork")
+    found = launch(2, half_silent, start="forkserver")
     for step in range(3):
         np.testing.assert_allclose(found[0][step], found[1][step], rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(2 * found[0][0], found[0][1], rtol=1e-4, atol=1e-6)
@@ -111,5 +111,5 @@ def warned(unused: bool) -> list[str]:
 
 def test_nothing_is_warned_of_whether_or_not_all_weights_are_used(capfd):
     for unused in (False, True):
-        assert launch(2, warned, (unused,), start="fork") == {0: [], 1: []}
+        assert launch(2, warned, (unused,)) == {0: [], 1: []}
     assert "find_unused" not in capfd.readouterr().err
