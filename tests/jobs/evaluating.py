@@ -38,7 +38,8 @@ TOOL = {
 
 @dataclass
 class Upstream:
-    """Several models of one API: one shouts, one echoes, one judges; "gone" is not there. Who says "fail" fails."""
+    """Several models of one API: one shouts, one echoes, one judges; "gone" is not there. Who says "fail" fails;
+    who begins with "slowly" waits."""
 
     calls: list[dict] = field(default_factory=list)
     seconds: float = 0.0
@@ -53,8 +54,8 @@ class Upstream:
         self.calls.append(call)
         while self.held is not None and not self.held.is_set():
             await asyncio.sleep(0.01)
-        await asyncio.sleep(self.seconds)
         asked = call["messages"][-1]["content"]
+        await asyncio.sleep(1.0 if asked.startswith("slowly") else self.seconds)
         if call["model"] == "gone":
             error = {"message": "The model 'gone' does not exist", "type": "x", "param": "model"}
             return JSONResponse({"error": {**error, "code": "model_not_found"}}, 404)

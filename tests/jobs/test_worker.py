@@ -15,7 +15,7 @@ from stillhouse.wire.fine_tuning import NewJob
 from tests.jobs.working import add_job, ended, until, worker
 from tests.storage.databases import KINDS, new_database
 
-NOTING = {"module": "tests.jobs.noting_worker", "beat": 0.2, "patience": 3.0, "poll": 0.1}
+NOTING = {"module": "tests.jobs.noting_worker", "beat": 0.2, "patience": 5.0, "poll": 0.1}
 
 
 @pytest.fixture(params=["sqlite"])

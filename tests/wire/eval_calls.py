@@ -71,7 +71,7 @@ def main(base_url: str) -> dict:
 
 def finished(client, eval_id: str, run_id: str):
     """A run once it is done, polled as the notebooks do."""
-    for _ in range(600):
+    for _ in range(2400):
         run = client.evals.runs.retrieve(run_id=run_id, eval_id=eval_id)
         if run.status in ("completed", "failed"):
             return run
@@ -80,7 +80,7 @@ def finished(client, eval_id: str, run_id: str):
 
 
 async def finished_async(client, eval_id: str, run_id: str):
-    for _ in range(600):
+    for _ in range(2400):
         run = await client.evals.runs.retrieve(run_id=run_id, eval_id=eval_id)
         if run.status in ("completed", "failed"):
             return run

@@ -22,7 +22,7 @@ def url(tmp_path_factory):
 def called_with(python: Path | str, url: str) -> dict:
     """What a client in another interpreter saw."""
     script = Path(__file__).with_name("eval_calls.py")
-    run = subprocess.run([python, "-I", script, url], capture_output=True, text=True, timeout=120)
+    run = subprocess.run([python, "-I", script, url], capture_output=True, text=True, timeout=400)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 
