@@ -19,6 +19,7 @@ __all__ = [
     "launched",
     "secret",
     "share_cores",
+    "threads",
     "threads_shared_among",
 ]
 
@@ -86,6 +87,12 @@ def share_cores() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def threads() -> int | None:
+    """How many threads this process was told to use, None where nobody said so."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(told) if told.isdecimal() and int(told) else None
 
 
 @contextmanager

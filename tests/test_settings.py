@@ -111,3 +111,9 @@ def test_whether_a_variable_is_set_is_told_without_its_value(monkeypatch):
     assert not settings.is_set("TEACHER_KEY")
     monkeypatch.setenv("TEACHER_KEY", "sk-1")
     assert settings.is_set("TEACHER_KEY")
+
+
+@pytest.mark.parametrize(("told", "threads"), [("3", 3), ("2,4", 2), ("", None), ("0", None), ("many", None)])
+def test_threads_are_as_many_as_whoever_started_this_says(told, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert settings.threads() == threads

@@ -14,6 +14,7 @@ from stillhouse.gateway.door import Door
 from stillhouse.gateway.faults import handlers
 from stillhouse.gateway.house import House
 from stillhouse.gateway.judges import Judges
+from stillhouse.gateway.repeats import Repeats
 from stillhouse.gateway.routes.chat import ChatCompletions
 from stillhouse.gateway.routes.distillations import Distillations
 from stillhouse.gateway.routes.eval_pages import EvalPages
@@ -49,6 +50,7 @@ def create_app(
     house; `wake` is called when there is work for a worker.
     """
     gate = gate or Gate()
+    gate.repeats = Repeats(shelf) if shelf else None
     tuned = TunedModels(shelf, house.metrics) if shelf else None
     if tuned:
         house.add_annex(tuned)

@@ -6,7 +6,6 @@ import ipaddress
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
 from typing import final
 
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stillhouse.errors import StorageError
+from stillhouse.gateway.repeats import KEY, Endpoint, Repeats
 from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import ApiKey, Scope
 from stillhouse.wire.errors import WireError
@@ -35,8 +35,6 @@ NOTED = 60
 PLACE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^:\[\]@/]+))(?::\d+)?")
 """A host with or without its port: an IPv6 address in brackets, or anything else."""
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 @final
 class Gate:
@@ -47,14 +45,20 @@ class Gate:
         self._believed: dict[str, tuple[ApiKey, float]] = {}
         self.declared: dict[tuple[str, str], Scope | None] = {}
         """The scope that each method and path takes; None where there is nothing to guard."""
+        self.repeats: Repeats | None = None
+        """What answers a POST with an idempotency key; None where nothing is kept."""
 
     def route(self, path: str, endpoint: Endpoint, scope: Scope | None, method: str = "GET") -> Route:
         """A route that is taken by callers with a scope."""
         self.declared[method, path] = scope
+        posts = method == "POST"
 
         async def guarded(request: Request) -> Response:
-            if scope is not None:
-                request.scope["project"] = await self._project(request, scope)
+            if scope is None:
+                return await endpoint(request)
+            project = request.scope["project"] = await self._project(request, scope)
+            if posts and self.repeats and KEY in request.headers:
+                return await self.repeats.answer(request, project, endpoint)
             return await endpoint(request)
 
         return Route(path, guarded, methods=[method])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stillhouse import __version__
+from stillhouse.gateway.repeats import KEY, LONGEST_KEY, REPLAYED
 from stillhouse.storage.records import Scope
 from stillhouse.wire.openapi import chat, evals, files, tuning
 from stillhouse.wire.openapi.shapes import FORM, JSON, Operation, Schema, ref, shared, text
@@ -21,6 +22,7 @@ REFUSALS = {
     404: ("NotFound", "There is no such thing in the key's project."),
     405: ("WrongMethod", "There is nothing to do at this address by this method."),
     408: ("TooSlow", "The request did not arrive in time."),
+    409: ("KeyInUse", "A call with this `Idempotency-Key` is being answered; `Retry-After` says when to try again."),
     413: ("TooLarge", "The request is too large."),
     429: ("Busy", "There is too much to do; `Retry-After` says when to try again."),
     431: ("HeadersTooLarge", "There are too many headers, or they are too large."),
@@ -63,7 +65,9 @@ def document(declared: Mapping[tuple[str, str], Scope | None]) -> dict[str, Any]
         "components": {
             "schemas": schemas,
             "responses": {name: _refusal(status, words) for status, (name, words) in REFUSALS.items()},
+            "parameters": {"IdempotencyKey": _key()},
             "headers": {
+                "Replayed": {"description": "`true`: this was answered before.", "schema": text(("true",))},
                 "RequestId": {"description": "What this request is called in the log.", "schema": text()},
                 "RetryAfter": {"description": "Seconds.", "schema": text()},
             },
@@ -91,6 +95,7 @@ def _operation(one: Operation, method: str, path: str, scope: Scope | None) -> d
     names = re.findall(r"{(\w+)(?::path)?}", path)
     parameters = [{"name": name, "in": "path", "required": True, "schema": ref(NAMED[name])} for name in names]
     parameters += [_asked(name, schema) for name, schema in one.query.items()]
+    parameters += [{"$ref": "#/components/parameters/IdempotencyKey"}] if _takes_key(method, scope) else []
     body = {FORM: one.form} if one.form else {JSON: one.body} if one.body else {}
     content = {kind: {"schema": schema} for kind, schema in body.items()}
     return {
@@ -99,10 +104,23 @@ def _operation(one: Operation, method: str, path: str, scope: Scope | None) -> d
         "tags": [one.tag],
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": {"required": True, "content": content}} if content else {}),
-        "responses": _answers(one, _refusals(one, method, bool(names), scope)),
+        "responses": _answers(one, _refusals(one, method, bool(names), scope), _takes_key(method, scope)),
         "security": [] if scope is None else [{"key": [str(scope)]}],
         "x-scope": scope,
     }
+
+
+def _takes_key(method: str, scope: Scope | None) -> bool:
+    """Whether a call that is sent again can be told from another by its key."""
+    return method == "POST" and scope is not None
+
+
+def _key() -> dict[str, Any]:
+    words = (
+        "Of one's own choice, a new one for each call: who sends a call again with it gets the first answer for a day."
+    )
+    schema: Schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
+    return {"name": KEY, "in": "header", "required": False, "description": words, "schema": schema}
 
 
 def _asked(name: str, schema: Schema) -> dict[str, Any]:
@@ -118,17 +136,18 @@ def _refusals(one: Operation, method: str, has_names: bool, scope: Scope | None)
         found |= {401, 403}
     if has_names:
         found |= {404, 405}
-    if one.body or one.form:
-        found |= {408, 413}
+    if _takes_key(method, scope):
+        found |= {408, 409, 413}
     if method != "GET" and scope != Scope.INFER:
         found.add(507)
     return sorted(found)
 
 
-def _answers(one: Operation, refusals: list[int]) -> dict[str, Any]:
+def _answers(one: Operation, refusals: list[int], takes_key: bool) -> dict[str, Any]:
+    replayed = {REPLAYED: {"$ref": "#/components/headers/Replayed"}} if takes_key else {}
     well = {
         "description": one.summary,
-        "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
+        "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}, **replayed},
         "content": {kind: {"schema": schema} for kind, schema in one.answers.items()},
     }
     told = {str(status): {"$ref": f"#/components/responses/{REFUSALS[status][0]}"} for status in refusals}
@@ -138,7 +157,7 @@ def _answers(one: Operation, refusals: list[int]) -> dict[str, Any]:
 
 def _refusal(status: int, words: str) -> dict[str, Any]:
     headers = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
-    if status in (429, 503):
+    if status in (409, 429, 503):
         headers["retry-after"] = {"$ref": "#/components/headers/RetryAfter"}
     return {"description": words, "headers": headers, "content": _envelope()}
 

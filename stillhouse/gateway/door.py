@@ -17,7 +17,7 @@ __all__ = ["Door"]
 
 WATCHED = ("/healthz", "/metrics")
 """Paths that are answered however much there is to do."""
-ONCE = (b"host", b"authorization", b"content-length", b"content-type", b"openai-project")
+ONCE = (b"host", b"authorization", b"content-length", b"content-type", b"openai-project", b"idempotency-key")
 """Headers of which several could be read in several ways."""
 
 

@@ -8,6 +8,7 @@ import math
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from stillhouse.errors import (
@@ -21,7 +22,7 @@ from stillhouse.errors import (
 )
 from stillhouse.wire.errors import WireError, write_error
 
-__all__ = ["JSON", "NOT_KEPT", "handlers"]
+__all__ = ["JSON", "NOT_KEPT", "handlers", "refused"]
 
 JSON = "application/json"
 NOT_KEPT = "The server could not read or keep what was asked for; its log says why."
@@ -32,17 +33,31 @@ def handlers() -> dict[int | type[Exception], ExceptionHandler]:
     return {HTTPException: _wrong_address, StillhouseError: _refusal, Exception: _fault}
 
 
+async def refused(request: Request, error: HTTPException | StillhouseError) -> Response:
+    """What answers a call that was refused, for who must see it before it goes."""
+    return await (_wrong_address if isinstance(error, HTTPException) else _refusal)(request, error)
+
+
 async def _wrong_address(request: Request, error: Exception) -> Response:
     """There is nothing at this URL, or not by this method, or its body is too large."""
     assert isinstance(error, HTTPException)
+    headers = error.headers
     match error.status_code:
         case 404:
             message = f"Invalid URL ({request.method} {request.url.path})"
         case 405:
             message = f"Not allowed to {request.method} on {request.url.path}."
+            headers = {"allow": ", ".join(sorted(_methods(request)))}
         case _:
             message = error.detail
-    return Response(write_error(message, error.status_code), error.status_code, error.headers, JSON)
+    return Response(write_error(message, error.status_code), error.status_code, headers, JSON)
+
+
+def _methods(request: Request) -> set[str]:
+    """What may be done at a URL; there is a route for each method."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return {method for route in there for method in route.methods or ()}
 
 
 async def _refusal(request: Request, error: Exception) -> Response:
@@ -60,7 +75,7 @@ async def _refusal(request: Request, error: Exception) -> Response:
             logging.getLogger("stillhouse.gateway").error("%s", error)
             status, content = 500, write_error(NOT_KEPT, 500, "storage_error")
         case WireError(status=status, code=code, param=param):
-            headers = {"retry-after": "1"} if status in (429, 503) else {}
+            headers = {"retry-after": "1"} if status in (409, 429, 503) else {}
             content = write_error(str(error), status, code, param)
         case TeacherError():
             status, content, headers = _teacher_s(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from torch.optim import Optimizer
 
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.models.layers import blocks
-from stillhouse.settings import launched, threads_shared_among
+from stillhouse.settings import launched, threads, threads_shared_among
 
 __all__ = [
     "Company",
@@ -91,7 +90,8 @@ def launch(
 
 def _begin(target: Callable[..., Any], *arguments: Any) -> Any:
     """Run in a process of its own, with its share of the threads, which are counted where torch is first imported."""
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].partition(",")[0]))
+    if its_own := threads():
+        torch.set_num_threads(its_own)
     return target(*arguments)
 
 

@@ -10,19 +10,22 @@ import pytest
 from stillhouse.cli.main import run
 from stillhouse.data.formats import parse_row
 from stillhouse.storage.file_records import NewFile
+from stillhouse.storage.records import KeptAnswer
 from stillhouse.storage.store import Store
 from tests.storage.stored import completion
 
 
 @pytest.fixture
 def home(tmp_path):
-    """A home folder with calls of two projects, and a file."""
+    """A home folder with calls of two projects, a file, and an answer for whoever sends a call again."""
 
     async def make() -> None:
         store = await Store.open(None, tmp_path / "home")
         await store.completions.add("default", *[completion(number, tag="ü") for number in range(1, 1_002)])
         await store.completions.add("other", completion(5_000))
         await store.files.put("default", NewFile("../evil.txt", "user_data"), [b"some bytes"])
+        claim = await store.answers.claim("default", b"a call", None)
+        await store.answers.keep(claim, KeptAnswer(200, {}, b"told again"))
         await store.close()
 
     asyncio.run(make())
@@ -54,6 +57,13 @@ def test_everything_is_written_as_the_api_shows_it(home, tmp_path, capsys):
     assert (file["filename"], file["bytes"]) == ("../evil.txt", 10)
     assert (out / "files" / file["id"]).read_bytes() == b"some bytes"
     assert sorted(path.name for path in out.iterdir()) == sorted([*told, "files"])
+
+
+def test_what_is_kept_for_calls_that_are_sent_again_stays(home, tmp_path):
+    assert run(["export", "--home", str(home), "--out", str(tmp_path / "out")]) == 0
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(written) == 8
+    assert not any(b"told again" in path.read_bytes() for path in written)
 
 
 def test_what_was_exported_is_traffic(home, tmp_path):

@@ -49,12 +49,30 @@ def test_every_operation_tells_its_refusals_with_the_envelope(told):
         statuses = set(one["responses"])
         assert {"400", "429", "500"} < statuses
         assert len([status for status in statuses if status.startswith("2")]) == 1, (method, path)
-        assert ("413" in statuses) == ("requestBody" in one)
+        assert ("413" in statuses) == (method == "POST")
         assert "{" not in path or "404" in statuses
         for status, answer in one["responses"].items():
             if "$ref" in answer:
                 answer = told["components"]["responses"][answer["$ref"].rpartition("/")[2]]
             assert status.startswith("2") or answer["content"] == ENVELOPE
+
+
+def test_every_call_that_makes_something_takes_a_key_by_which_it_is_known_again(told):
+    key = told["components"]["parameters"]["IdempotencyKey"]
+    assert (key["name"], key["in"], key["required"]) == ("idempotency-key", "header", False)
+    assert key["schema"]["maxLength"] == 255
+    assert "retry-after" in told["components"]["responses"]["KeyInUse"]["headers"]
+    for (method, path), one in operations(told).items():
+        assert has_key(one) == (method == "POST"), (method, path)
+        if not has_key(one):
+            continue
+        well = next(answer for status, answer in one["responses"].items() if status.startswith("2"))
+        assert "409" in one["responses"]
+        assert "idempotent-replayed" in well["headers"]
+
+
+def has_key(one: dict) -> bool:
+    return {"$ref": "#/components/parameters/IdempotencyKey"} in one.get("parameters", [])
 
 
 def test_operations_have_names_of_their_own(told):

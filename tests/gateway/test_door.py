@@ -55,6 +55,7 @@ async def test_more_at_once_than_may_be_are_told_to_come_back(url):
         (b"host: a\r\nhost: b\r\n", 400),
         (b"host: a\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n", 400),
         (b"host: a\r\nopenai-project: a\r\nopenai-project: b\r\n", 400),
+        (b"host: a\r\nidempotency-key: a\r\nidempotency-key: b\r\n", 400),
         (b"host: a\r\ncontent-length: 0\r\ncontent-length: 5\r\n", 400),
         (b"host: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n", 400),
         (b"host: a\r\n" + b"".join(b"x-%d: 1\r\n" % number for number in range(120)), 431),

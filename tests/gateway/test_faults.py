@@ -45,6 +45,13 @@ def test_it_is_an_envelope(alone, method, path, body, status):
     assert headers["x-request-id"].startswith("req_")
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"), [("/v1/models/desk/triage", "DELETE, GET, HEAD"), ("/v1/chat/completions", "POST")]
+)
+def test_what_may_be_done_instead_is_told(alone, path, allowed):
+    assert send(alone, "PATCH", path, None)[2]["allow"] == allowed
+
+
 def test_a_large_body_within_the_limit_is_read(alone):
     call = {"model": "plain", "messages": [{"role": "user", "content": "refund " * 2**20}]}
     connection = http.client.HTTPConnection(urlsplit(alone).netloc, timeout=30)
