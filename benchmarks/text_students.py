@@ -56,7 +56,6 @@ DISTILBERT = {"accuracy_kept": 0.97, "times_smaller": 1.7, "times_faster": 1.6, 
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
-    started = time.monotonic()
     names = ["banking77"] if arguments.quick else arguments.datasets
     with TemporaryDirectory() as scratch:
         home = arguments.home or Path(scratch)
@@ -69,7 +68,6 @@ def main() -> int:
         "seed": arguments.seed,
         "versions": versions(),
         "hardware": choose().reason,
-        "seconds": round(time.monotonic() - started),
         "datasets": datasets,
         "few_labels": few,
         "reference": {"DistilBERT": DISTILBERT},
