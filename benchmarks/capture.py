@@ -4,8 +4,9 @@
 
 Calls of about 1.5 KB with three pairs of metadata are added as the gateway adds them, each by itself, by one caller
 and by 256 at a time. The time of a call is from its adding to its acknowledgement; the rate ends when all is on the
-disk. For `batch` also the calls that an import adds in hundreds. Each case begins with an empty SQLite file in the
-folder for temporary files; a PostgreSQL that is named is filled by one case after the other.
+disk. Who is refused, since too much waits for the disk, comes again soon. For `batch` also the calls that an import
+adds in hundreds. Each case begins with an empty SQLite file in the folder for temporary files; a PostgreSQL that is
+named is filled by one case after the other.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any
 from sqlalchemy import text
 from stored_completions import rows
 
+from stillhouse.errors import StorageBusy
 from stillhouse.extras import version
 from stillhouse.storage.records import Durability, StoredCompletion
 from stillhouse.storage.store import Store
@@ -58,7 +60,12 @@ async def measure(store: Store, source: Iterator[StoredCompletion], count: int, 
     async def call() -> None:
         for part in parts:
             started = time.perf_counter()
-            await store.completions.add(PROJECT, *part)
+            while True:
+                try:
+                    await store.completions.add(PROJECT, *part)
+                    break
+                except StorageBusy:
+                    await asyncio.sleep(0.05)
             waited.append((time.perf_counter() - started) * 1000)
 
     started, used = time.perf_counter(), time.process_time()

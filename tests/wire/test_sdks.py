@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -26,6 +27,13 @@ def python_with(old: str) -> Path:
     folder = ROOT / f".venv-openai-{old}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     done = folder / ".installed"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests that run beside this one want it too
+        _install(old, folder, python, done)
+    return python
+
+
+def _install(old: str, folder: Path, python: Path, done: Path) -> None:
     if not done.is_file():
         venv.create(folder, with_pip=True, clear=True)
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"openai=={old}"]
@@ -33,7 +41,6 @@ def python_with(old: str) -> Path:
         if pip.returncode:
             pytest.skip(f"openai {old} cannot be installed: {pip.stderr.strip().splitlines()[-1]}")
         done.touch()
-    return python
 
 
 @pytest.fixture(scope="module")
