@@ -50,7 +50,7 @@ REFERENCE = [
               "rouge_4": 0.153846, "rouge_5": 0.083333, "rouge_l": 0.5625, "meteor": 0.462849}),
     (PARIS, {"bleu": 0.002479, "gleu": 0.045455, "rouge_1": 0.285714, "rouge_l": 0.285714, "meteor": 0.078125}),
     (("a", "a"), {"bleu": 1, "gleu": 1, "rouge_1": 1, "rouge_2": 0, "rouge_l": 1, "meteor": 0.5, "fuzzy_match": 1}),
-    (("completely different", "nothing shared here"), dict.fromkeys(METRICS.keys() - {"fuzzy_match"}, 0)),
+    (("completely different", "nothing shared here"), dict.fromkeys(sorted(METRICS.keys() - {"fuzzy_match"}), 0)),
 ]  # fmt: skip
 
 
