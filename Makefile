@@ -31,7 +31,7 @@ quickstart: $(FOR_USE)
 	$(PY) -m stillhouse quickstart
 
 test: lint
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PY) -m pytest tests/structure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -58,8 +59,8 @@ def postgres() -> Generator[str]:
             wait_for(folder / "log", server)
             yield f"postgresql://tests@127.0.0.1:{port}"
         finally:
-            server.terminate()
-            server.wait(30)
+            server.send_signal(signal.SIGQUIT)  # at once: what it holds goes away with its folder
+            server.wait(60)
             log.close()
 
 
