@@ -193,12 +193,15 @@ def _page_by_terms(project: str, terms: Sequence[bytes], asked: Cut, after: Plac
 
 
 def _having(terms: Sequence[bytes]) -> tuple[Query, ColumnElement[Any], ColumnElement[Any]]:
-    """Where the completions stand that have every term: those of the first, each looked up under the others."""
+    """Where the completions stand that have every term: those of the first, each looked up under the others.
+
+    The offset keeps PostgreSQL from reading all that have another term, in order to join them.
+    """
     first, others = TERMS.alias("first"), [TERMS.alias(f"other{number}") for number in range(1, len(terms))]
     having = select(first.c.created, first.c.id).where(first.c.term == terms[0])
     for other, term in zip(others, terms[1:], strict=True):
         same = (other.c.term == term) & (other.c.created == first.c.created) & (other.c.id == first.c.id)
-        having = having.where(exists(select(literal(1)).where(same)))
+        having = having.where(exists(select(literal(1)).where(same).offset(0)))
     return having, first.c.created, first.c.id
 
 

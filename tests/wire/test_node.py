@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -13,44 +10,18 @@ from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, prompt, served
+from tests.wire.node_client import SOURCE, seen_by_node
 
-ROOT = Path(__file__).resolve().parents[2]
-SOURCE = Path(__file__).with_name("node")
 ANSWER = '{"intent": "other 🙂", "priority": "high"}'
 ROWS = '{"number": 1}\n{"number": 2}\n'
 
 
 @pytest.fixture(scope="module")
-def folder() -> Path:
-    """Where the pinned client is installed, once: beside other things that are built."""
-    npm = shutil.which("npm")
-    if not (npm and shutil.which("node")):
-        pytest.skip("needs Node 20 or newer with npm")
-    built = ROOT / "build" / "node"
-    lock, done = SOURCE / "package-lock.json", built / "installed-lock.json"
-    if not (done.is_file() and done.read_bytes() == lock.read_bytes()):
-        built.mkdir(parents=True, exist_ok=True)
-        for file in (SOURCE / "package.json", lock):
-            shutil.copy(file, built)
-        command = [npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-        run = subprocess.run(command, cwd=built, capture_output=True, text=True, timeout=240)
-        if run.returncode:
-            pytest.skip(f"the Node client cannot be installed: {(run.stderr.strip().splitlines() or ['?'])[-1]}")
-        shutil.copy(lock, done)
-    shutil.copy(SOURCE / "calls.mjs", built)
-    return built
-
-
-@pytest.fixture(scope="module")
-def seen(folder, tmp_path_factory) -> dict:
+def seen(tmp_path_factory) -> dict:
     """What the client saw."""
     app = create_app(House.of([Keywords()]), Shelf(None, tmp_path_factory.mktemp("home")))
     with served(app) as url:
-        arguments = [f"{url}/v1", "desk/triage", json.dumps(prompt("do it now"))]
-        command = ["node", "calls.mjs", *arguments]
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+        return seen_by_node("calls.mjs", f"{url}/v1", "desk/triage", json.dumps(prompt("do it now")))
 
 
 def test_it_is_the_pinned_client(seen):

@@ -2,27 +2,13 @@
 import { writeFileSync, mkdtempSync, createReadStream } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import OpenAI, { toFile } from "openai";
+import { toFile } from "openai";
 import { VERSION } from "openai/version";
+import { all, clientOf, failure } from "./shared.mjs";
 
 const [baseURL, model, messagesJson] = process.argv.slice(2);
-const client = new OpenAI({ baseURL, apiKey: "k", maxRetries: 0 });
+const client = clientOf(baseURL);
 const messages = JSON.parse(messagesJson);
-
-async function failure(call) {
-  try {
-    await call();
-    return null;
-  } catch (error) {
-    return [error.constructor.name, error.status, error.code ?? null, error.param ?? null, error.requestID.slice(0, 4)];
-  }
-}
-
-async function all(pages) {
-  const found = [];
-  for await (const each of pages) found.push(each);
-  return found;
-}
 
 async function chat() {
   const plain = await client.chat.completions.create({ model, messages });
