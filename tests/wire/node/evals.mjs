@@ -63,7 +63,9 @@ async function sampled() {
   const failed = await all(evals.runs.outputItems.list(content.id, { eval_id: made.id, limit: 1, status: "fail" }));
   return {
     ends: [counts(content), counts(filed)],
-    criteria: content.per_testing_criteria_results.map((each) => [plain(each.testing_criteria), each.passed, each.failed]),
+    criteria: content.per_testing_criteria_results.map((each) => (
+      [plain(each.testing_criteria), each.passed, each.failed]
+    )),
     usage: content.per_model_usage.map((each) => [each.model_name, each.invocation_count]).sort(),
     reported: content.report_url.includes(made.id),
     said: items.map((item) => item.sample.output[0].content),
@@ -79,7 +81,8 @@ async function kept() {
   const made = await evals.create({ name: "kept", data_source_config: custom, testing_criteria: [check] });
   const content = [];
   for (const text of ["one", "two"]) {
-    const sample = await client.chat.completions.create({ model: "shouts", messages: [{ role: "user", content: text }] });
+    const messages = [{ role: "user", content: text }];
+    const sample = await client.chat.completions.create({ model: "shouts", messages });
     content.push({ item: { q: text, a: text === "one" ? "ONE" : "three" }, sample });
   }
   const run = await finished(made.id, { type: "jsonl", source: { type: "file_content", content } });

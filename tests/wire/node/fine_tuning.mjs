@@ -26,13 +26,11 @@ async function ordered() {
   });
 }
 
-async function stopped(training_file) {
+async function cancelled(training_file) {
   const job = await jobs.create({ model: "small", training_file, metadata });
-  const cancelled = await jobs.cancel(job.id);
-  return [
-    job.id,
-    { status: cancelled.status, again: await failure(() => jobs.cancel(job.id)), resumed: await failure(() => jobs.resume(job.id)) },
-  ];
+  const { status } = await jobs.cancel(job.id);
+  const again = await failure(() => jobs.cancel(job.id));
+  return [job.id, { status, again, resumed: await failure(() => jobs.resume(job.id)) }];
 }
 
 async function bad() {
@@ -59,34 +57,40 @@ async function learnt(job) {
     again,
     hyperparameters: [job.hyperparameters, done.method.supervised.hyperparameters],
     same: [done.seed, done.metadata, done.model, done.error],
-    told: [done.trained_tokens > 0, done.finished_at >= done.created_at, done.fine_tuned_model],
+    told: [
+      done.trained_tokens > 0, done.finished_at >= done.created_at,
+      done.fine_tuned_model.startsWith("ft:small:local:node:"),
+    ],
   }];
 }
 
 async function looked(done) {
   const events = await all(jobs.listEvents(done.id, { limit: 7 }));
   const checkpoints = await all(jobs.checkpoints.list(done.id, { limit: 1 }));
+  const result = await (await client.files.content(done.result_files[0])).text();
   return {
     messages: [events[0].message, events.at(-1).message === `Created fine-tuning job: ${done.id}`],
     went: events.map((event) => event.message).filter((message) => /(paused|resumed)$/.test(message)),
     steps: events.filter((event) => event.type === "metrics").length,
     unique: new Set(events.map((event) => event.id)).size === events.length,
     checkpoints: checkpoints.map((each) => [each.step_number, each.metrics.full_valid_loss > 0]),
-    result: (await (await client.files.content(done.result_files[0])).text()).trimEnd().split("\n").map((line) => line.split(",")[0]),
+    result: result.trimEnd().split("\n").map((line) => line.split(",")[0]),
     earlier: checkpoints.at(-1).fine_tuned_model_checkpoint,
   };
 }
 
 async function asked(done, earlier) {
   const named = new Set((await all(models.list())).map((each) => each.id));
+  const messages = [{ role: "user", content: "hail z" }];
   const said = [];
   for (const model of [done.fine_tuned_model, earlier]) {
-    const ask = { model, messages: [{ role: "user", content: "hail z" }], max_tokens: 8, temperature: 0 };
+    const ask = { model, messages, max_tokens: 8, temperature: 0 };
     const plain = await client.chat.completions.create(ask);
     const chunks = await all(await client.chat.completions.create({ ...ask, stream: true }));
     const streamed = chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join("");
     said.push([
-      named.has(model), plain.model === model, plain.choices[0].message.content, streamed, chunks.every((chunk) => chunk.model === model),
+      named.has(model), plain.model === model, plain.choices[0].message.content, streamed,
+      chunks.every((chunk) => chunk.model === model),
     ]);
   }
   const deleted = await models.delete(done.fine_tuned_model);
@@ -94,7 +98,7 @@ async function asked(done, earlier) {
     said,
     deleted: [deleted.id === done.fine_tuned_model, deleted.deleted],
     gone: await failure(() => models.retrieve(done.fine_tuned_model)),
-    silent: await failure(() => client.chat.completions.create({ model: done.fine_tuned_model, messages: [{ role: "user", content: "a" }] })),
+    silent: await failure(() => client.chat.completions.create({ model: done.fine_tuned_model, messages })),
   };
 }
 
@@ -113,13 +117,14 @@ async function wrong(training_file) {
 }
 
 const job = await ordered();
-const [stoppedId, stop] = await stopped(job.training_file);
+const [cancelledId, atOnce] = await cancelled(job.training_file);
 const [badId, failed] = await bad();
 const [done, life] = await learnt(job);
 const { earlier, ...look } = await looked(done);
 const listed = (await all(jobs.list({ limit: 1, metadata }))).map((each) => each.id);
+const sameIds = listed.join() === [badId, cancelledId, job.id].join();
 const others = await all(jobs.list({ limit: 1, metadata: { sdk: "python" } }));
 console.log(JSON.stringify({
-  stopped: stop, bad: failed, life, look, listed: [listed.join() === [badId, stoppedId, job.id].join(), others.length],
+  cancelled: atOnce, bad: failed, life, look, listed: [sameIds, others.length],
   asked: await asked(done, earlier), wrong: await wrong(job.training_file),
 }));

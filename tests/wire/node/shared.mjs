@@ -20,12 +20,12 @@ export async function failure(call) {
   }
 }
 
-export async function until(look, isReady, seconds = 90) {
+export async function until(look, isReady, seconds = 150) {
   const end = Date.now() + 1000 * seconds;
   while (Date.now() < end) {
     const found = await look();
     if (isReady(found)) return found;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`it did not come within ${seconds} seconds`);
 }
