@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.evaluating import hands, world
+from tests.storage.databases import KINDS, new_database, postgres
 from tests.wire.test_sdks import OLD, python_with
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    with world(tmp_path_factory.mktemp("home")) as where, hands(where):
+@pytest.fixture(scope="module", params=KINDS)
+def url(request, tmp_path_factory):
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres()) if request.param == "postgresql" else None
+        database = asyncio.run(new_database(server)) if server else None
+        where = stack.enter_context(world(tmp_path_factory.mktemp("home"), database))
+        stack.enter_context(hands(where))
         yield where.base_url
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import openai
@@ -19,6 +21,7 @@ from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status
 from tests.gateway.serving import served
 from tests.jobs.writers import chats, jsonl, pairs, save_base
+from tests.storage.databases import KINDS, new_database, postgres
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +50,21 @@ def file(sdk) -> str:
     return sdk.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune").id
 
 
-def test_the_whole_life_of_a_job(tmp_path, client):
+@pytest.fixture(params=KINDS)
+def database(request) -> Iterator[str | None]:
+    """The URL of an empty database; None for the file in the home folder."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with postgres() as server:
+        yield asyncio.run(new_database(server))
+
+
+def test_the_whole_life_of_a_job(tmp_path, client, database):
     save_base(tmp_path / "models" / "small")
-    house, crew = House(), Crew(None, tmp_path)
+    house, crew = House(), Crew(database, tmp_path)
     house.enter(crew)
-    with served(create_app(house, Shelf(None, tmp_path), wake=crew.wake)) as url:
+    with served(create_app(house, Shelf(database, tmp_path), wake=crew.wake)) as url:
         sdk = client(url)
         file = sdk.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune")
         valid = sdk.files.create(file=("valid.jsonl", jsonl(chats(3))), purpose="fine-tune")
