@@ -61,12 +61,20 @@ class Server:
         """Every process that was seen to be of this server."""
 
     def start(self) -> None:
-        """Begin to start."""
+        """Begin to start, once more or for the first time."""
+        self.bury()
         words = [sys.executable, "-m", "stillhouse", "serve", "--home", str(self.home), "--port", str(self._port)]
         words += ["--json", *(["--database", self._database] if self._database else [])]
         with (self.home / "log").open("a") as log:
             self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True)
         self.starts += 1
+
+    def bury(self) -> None:
+        """Wait for a gateway that was killed, though not for its worker, which may still hold its standard output."""
+        if self.process:
+            assert self.process.stdout
+            self.process.stdout.close()
+            self.process.wait()
 
     def wait(self, seconds: float = 600) -> None:
         """Back when it answers; raises SystemExit when it does not."""
@@ -165,6 +173,7 @@ def server(home: Path, behind: str, database: str | None = None) -> Generator[Se
         for pid in running.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        running.bury()
 
 
 def undisturbed(home: Path, behind: str, scale: Scale, seed: int) -> dict[str, Any]:
