@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes.runs import LABELS, calls, start, tiny_encoder, write
+from tests.recipes.runs import LABELS, calls, one_core, start, tiny_encoder, write
 
 __all__ = ["tiny_encoder"]
 
@@ -30,11 +29,9 @@ MOMENTS = {
 
 
 @pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
+def on_one_core() -> Iterator[None]:
+    with one_core():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -125,14 +125,23 @@ def answers(bundle: Path, rows: Sequence[dict]) -> list[str]:
 
 
 @contextmanager
+def one_core() -> Generator[None]:
+    """Stay on one core, each process of pytest-xdist on its own: small steps only wait for each other on two."""
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[-1 - number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+@contextmanager
 def small_runs() -> Generator[None]:
-    """Runs take a second or two, and stay on one core: steps this small only wait for each other on two."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
-    with pytest.MonkeyPatch.context() as patch:
+    """Runs take a second or two, on one core."""
+    with one_core(), pytest.MonkeyPatch.context() as patch:
         shrink(patch)
         yield
-    os.sched_setaffinity(0, cores)
 
 
 @pytest.fixture(scope="package", autouse=True)
