@@ -16,7 +16,7 @@ from stillhouse.jobs.publish import publish
 from stillhouse.jobs.settle import model_name, settle
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status, TuningJob
-from stillhouse.wire.fine_tuning import NewJob, Settled, read_job, read_kept_job
+from stillhouse.wire.fine_tuning import NewJob, Settled, read_kept_job
 from stillhouse.wire.training_rows import BadTrainingFile, Which, read_training_rows
 
 __all__ = ["learn", "note_failure", "to_learn", "to_validate", "validate"]
@@ -105,7 +105,7 @@ async def note_failure(site: Site, job_id: str, error: Exception) -> None:
 async def _has_copied(site: Site, job: TuningJob, folder: JobFolder) -> bool:
     """Whether the rows of a job's files are kept now; if not, the job has failed."""
     try:
-        if read_job(job.request).validation_file:
+        if read_kept_job(job.request).validation_file:
             await _copy(site, job, folder, "validation")
         await _copy(site, job, folder, "training")
     except Failed as error:
@@ -117,7 +117,7 @@ async def _has_copied(site: Site, job: TuningJob, folder: JobFolder) -> bool:
 
 async def _copy(site: Site, job: TuningJob, folder: JobFolder, which: Which) -> None:
     """Keep the rows of a file; raises Failed where it is gone or wrong."""
-    asked = read_job(job.request)
+    asked = read_kept_job(job.request)
     file_id = asked.training_file if which == "training" else asked.validation_file
     param = f"{which}_file"
     file = await site.store.files.get(job.project, file_id or "")

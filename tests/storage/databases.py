@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -62,6 +63,16 @@ def postgres() -> Generator[str]:
             server.send_signal(signal.SIGQUIT)  # at once: what it holds goes away with its folder
             server.wait(60)
             log.close()
+
+
+@contextmanager
+def database_of(kind: str) -> Generator[str | None]:
+    """The URL of a new, empty database in a PostgreSQL of its own; None for SQLite's, the file in the home folder."""
+    if kind == "sqlite":
+        yield None
+        return
+    with postgres() as server:
+        yield asyncio.run(new_database(server))
 
 
 def unprivileged() -> pwd.struct_passwd | None:

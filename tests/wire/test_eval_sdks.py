@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.jobs.evaluating import hands, world
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 from tests.wire.test_sdks import OLD, python_with
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def url(request, tmp_path_factory):
-    with ExitStack() as stack:
-        server = stack.enter_context(postgres()) if request.param == "postgresql" else None
-        database = asyncio.run(new_database(server)) if server else None
-        where = stack.enter_context(world(tmp_path_factory.mktemp("home"), database))
-        stack.enter_context(hands(where))
+    home = tmp_path_factory.mktemp("home")
+    with database_of(request.param) as database, world(home, database) as where, hands(where):
         yield where.base_url
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import time
@@ -33,7 +32,7 @@ from schemathesis.specs.openapi.checks import (
 
 from stillhouse.gateway.document import NAMED
 from tests.gateway.furnished import Furnished, furnished
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 
 
 def what_is_forbidden_is_refused(context, response, case) -> bool | None:
@@ -216,11 +215,8 @@ def check(seen: Seen, cases: int) -> None:
 @pytest.fixture(params=KINDS)
 def database(request) -> Iterator[str | None]:
     """SQLite in the home folder, or an empty database of PostgreSQL."""
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as url:
-        yield asyncio.run(new_database(url))
+    with database_of(request.param) as url:
+        yield url
 
 
 def test_what_the_document_allows_and_what_it_does_not(tmp_path, database):

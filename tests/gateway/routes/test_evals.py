@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.jobs.evaluating import world
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 
 ITEM = {"type": "object", "properties": {"q": {"type": "string"}, "a": {"type": "string"}}, "required": ["q"]}
 CUSTOM = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
@@ -28,11 +28,8 @@ CHECK = {
 @pytest.fixture(scope="module", params=KINDS)
 def database(request):
     """The URL of a database of each kind; None is the file in the home folder."""
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as server:
-        yield asyncio.run(new_database(server))
+    with database_of(request.param) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import Keywords, served, status_of
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 
 ROWS = b'{"messages": []}\n\n{"messages": [1]}\n'
 
@@ -31,11 +31,8 @@ ROWS = b'{"messages": []}\n\n{"messages": [1]}\n'
 @pytest.fixture(scope="module", params=KINDS)
 def database(request):
     """The URL of a database of each kind; None is the file in the home folder."""
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as server:
-        yield asyncio.run(new_database(server))
+    with database_of(request.param) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

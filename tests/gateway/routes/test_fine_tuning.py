@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status
 from tests.gateway.serving import served
 from tests.jobs.writers import chats, jsonl, pairs, save_base
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +52,8 @@ def file(sdk) -> str:
 @pytest.fixture(params=KINDS)
 def database(request) -> Iterator[str | None]:
     """The URL of an empty database; None for the file in the home folder."""
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as server:
-        yield asyncio.run(new_database(server))
+    with database_of(request.param) as url:
+        yield url
 
 
 def test_the_whole_life_of_a_job(tmp_path, client, database):

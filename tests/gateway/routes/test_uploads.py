@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.routes.test_files import lying, refusal
 from tests.gateway.serving import Keywords, served
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import KINDS, database_of
 
 WHOLE = b"".join(b'{"row": %d}\n' % number for number in range(40))
 WISH = {"filename": "Über.jsonl", "bytes": len(WHOLE), "mime_type": "text/jsonl", "purpose": "fine-tune"}
@@ -25,11 +24,8 @@ WISH = {"filename": "Über.jsonl", "bytes": len(WHOLE), "mime_type": "text/jsonl
 
 @pytest.fixture(scope="module", params=KINDS)
 def database(request):
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as server:
-        yield asyncio.run(new_database(server))
+    with database_of(request.param) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
