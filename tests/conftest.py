@@ -5,10 +5,13 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+
+from tests.storage.databases import KINDS, database_for, postgres
 
 hypothesis.settings.register_profile("stillhouse", deadline=None)  # speed is shown by benchmarks, never by timed tests
 hypothesis.settings.load_profile("stillhouse")
@@ -78,6 +81,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared/data, which is absent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The PostgreSQL of all tests of a process; whoever keeps something makes a database of its own in it."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def database(request) -> str | None:
+    """The URL of a database of each kind that a file's tests share; None is the file in the home folder."""
+    return database_for(request)
+
+
+@pytest.fixture(params=KINDS)
+def own_database(request) -> str | None:
+    """The URL of an empty database of each kind, for one test alone; None is the file in the home folder."""
+    return database_for(request)
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -12,13 +12,14 @@ from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, prompt, served
+from tests.storage.databases import database_option
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(own_database, tmp_path):
     """The home folder of a server that runs, with two stored calls and a file."""
     home = tmp_path / "home"
-    app = create_app(House.of([Keywords()]), Shelf(None, home))
+    app = create_app(House.of([Keywords()]), Shelf(own_database, home))
     with served(app) as url, OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
         for _ in range(2):
             sdk.chat.completions.create(model="desk/triage", messages=prompt("refund"), store=True)
@@ -26,9 +27,9 @@ def home(tmp_path):
         yield home
 
 
-def test_a_server_is_backed_up_while_it_runs_and_restored_elsewhere(home, tmp_path, capsys):
+def test_a_server_is_backed_up_while_it_runs_and_restored_elsewhere(home, own_database, tmp_path, capsys):
     file, new = tmp_path / "b.tar.gz", tmp_path / "new"
-    assert run(["backup", str(file), "--home", str(home), "--json"]) == 0
+    assert run(["backup", str(file), "--home", str(home), *database_option(own_database), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["file"], told["blobs"], told["rows"]["completions"]) == (str(file), 1, 2)
     assert told["bytes"] == file.stat().st_size
@@ -41,7 +42,10 @@ def test_a_server_is_backed_up_while_it_runs_and_restored_elsewhere(home, tmp_pa
         assert sdk.files.content(kept.id).read() == b"some bytes"
 
 
-def test_people_are_told_in_a_line(home, tmp_path, capsys):
+def test_people_are_told_in_a_line_and_the_environment_may_name_the_database(
+    home, own_database, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("STILLHOUSE_DATABASE", own_database or "")
     assert run(["backup", str(tmp_path / "b.tar"), "--home", str(home)]) == 0
     assert "the bytes of 1 files" in " ".join(capsys.readouterr().out.split())
 

@@ -9,6 +9,7 @@ from openai import OpenAI
 
 from stillhouse.cli.main import run
 from tests.jobs.evaluating import hands, until_done, world
+from tests.storage.databases import database_option
 
 ITEM = {"type": "object", "properties": {"q": {"type": "string"}, "a": {"type": "string"}}}
 CUSTOM = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
@@ -23,10 +24,10 @@ PROMPT = {"type": "template", "template": [{"role": "user", "content": "{{item.q
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(database, tmp_path_factory):
     """A home folder with an eval and three runs: one shouts, one echoes, one reads other rows."""
     home = tmp_path_factory.mktemp("home")
-    with world(home) as where, hands(where), OpenAI(base_url=where.base_url, api_key="k") as client:
+    with world(home, database) as where, hands(where), OpenAI(base_url=where.base_url, api_key="k") as client:
         made = client.evals.create(name="e", data_source_config=CUSTOM, testing_criteria=[CHECK])
         rows = [{"q": f"w {n}", "a": f"W {n}" if n % 4 else f"w {n}"} for n in range(40)]
         runs = []
@@ -39,11 +40,11 @@ def kept(tmp_path_factory):
 
 
 @pytest.fixture
-def told(kept, capsys):
+def told(kept, database, capsys):
     """Runs the verb on the home folder; gives its exit code and what it printed."""
 
     def call(*arguments: str) -> tuple[int, str]:
-        code = run(["eval", *arguments, "--home", str(kept[0])])
+        code = run(["eval", *arguments, "--home", str(kept[0]), *database_option(database)])
         captured = capsys.readouterr()
         return code, captured.out if code == 0 else captured.err
 

@@ -7,14 +7,15 @@ import json
 import pytest
 
 from stillhouse.cli.main import run
+from tests.storage.databases import database_option
 
 
 @pytest.fixture
-def told(tmp_path, capsys):
+def told(own_database, tmp_path, capsys):
     """Runs the verb on a home folder; gives its exit code and what it printed."""
 
     def call(*arguments: str) -> tuple[int, str]:
-        code = run(["keys", *arguments, "--home", str(tmp_path)])
+        code = run(["keys", *database_option(own_database), *arguments, "--home", str(tmp_path)])
         captured = capsys.readouterr()
         return code, captured.out if code == 0 else captured.err
 
@@ -45,6 +46,7 @@ def test_people_see_a_secret_once(told):
     assert "ann  valid  infer, read  default  never used" in shown
 
 
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -10,15 +10,16 @@ import pytest
 from stillhouse.cli.main import run
 from stillhouse.storage.backup import backup
 from stillhouse.storage.store import Store
+from tests.storage.databases import database_option
 from tests.storage.stored import completion
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(own_database, tmp_path):
     """A backup of a home folder with one call."""
 
     async def make() -> None:
-        store = await Store.open(None, tmp_path / "old")
+        store = await Store.open(own_database, tmp_path / "old")
         await store.completions.add("p", completion(1))
         await backup(store, tmp_path / "old", tmp_path / "b.tar")
         await store.close()
@@ -36,13 +37,21 @@ def test_checking_touches_nothing(file, tmp_path, capsys):
     assert "is whole" in " ".join(capsys.readouterr().out.split())
 
 
-def test_what_is_there_is_replaced_only_when_asked(file, tmp_path, capsys):
-    assert run(["restore", str(file), "--home", str(tmp_path / "old")]) == 2
+def test_what_is_there_is_replaced_only_when_asked(file, own_database, tmp_path, capsys):
+    place = ["--home", str(tmp_path / "old"), *database_option(own_database)]
+    assert run(["restore", str(file), *place]) == 2
     assert "--force" in capsys.readouterr().err
-    assert run(["restore", str(file), "--home", str(tmp_path / "old"), "--force"]) == 0
+    assert run(["restore", str(file), *place, "--force"]) == 0
     assert "restored to" in " ".join(capsys.readouterr().out.split())
 
 
+def test_the_environment_may_name_the_database(file, own_database, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_DATABASE", own_database or f"sqlite:///{tmp_path / 'old' / 'stillhouse.db'}")
+    assert run(["restore", str(file), "--home", str(tmp_path / "new")]) == 2, "what is there already is not touched"
+    assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("change", "options", "code", "words"),
     [

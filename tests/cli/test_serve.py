@@ -26,6 +26,7 @@ from stillhouse.errors import StillhouseError, UsageError
 from tests.gateway.bundles import make_bundle
 from tests.gateway.serving import prompt, served, status_of
 from tests.jobs.writers import chat, save_base
+from tests.storage.databases import database_option
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,8 +68,8 @@ def asked(told: dict, path: str, **fields: object) -> dict:
         return json.loads(response.read())
 
 
-def test_what_was_acknowledged_is_there_after_a_kill_under_load(bundle, tmp_path):
-    options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path)
+def test_what_was_acknowledged_is_there_after_a_kill_under_load(bundle, own_database, tmp_path):
+    options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path, *database_option(own_database))
     acknowledged: list[str] = []
 
     def call_on(told: dict) -> None:
@@ -108,13 +109,13 @@ def family(ancestor: int) -> dict[int, str]:
 
 
 @contextmanager
-def everything(home: Path) -> Generator[tuple[subprocess.Popen[str], OpenAI]]:
+def everything(home: Path, database: str | None) -> Generator[tuple[subprocess.Popen[str], OpenAI]]:
     """A server with a worker, a language model in it and a teacher behind it that streams for a minute and more."""
     save_base(home / "tiny")
     with served(Upstream(gap=1.0)) as behind:
         teacher = f'[teachers.slow]\nbase_url = "{behind}/v1"\nmodels = {{ slow = "slow" }}\n'
         (home / "stillhouse.toml").write_text(f'{teacher}[models]\ntiny = "tiny"\n')
-        with serving("--home", home, "--port", 0, "--json") as process:
+        with serving("--home", home, "--port", 0, "--json", *database_option(database)) as process:
             told = json.loads(process.stdout.readline())
             with OpenAI(base_url=told["base_url"], api_key="unused", max_retries=0) as client:
                 yield process, client
@@ -133,9 +134,9 @@ def ended(process: subprocess.Popen[str]) -> tuple[float, dict[int, str]]:
 
 
 @pytest.mark.slow
-def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path):
+def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path, own_database):
     question: Any = [{"role": "user", "content": "hello"}]
-    with everything(tmp_path) as (process, client):
+    with everything(tmp_path, own_database) as (process, client):
         rows = b"\n".join(json.dumps(chat(f"double {n}", str(2 * n))).encode() for n in range(50))
         file = client.files.create(file=("rows.jsonl", rows), purpose="fine-tune").id
         method: Any = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50}}}
@@ -152,8 +153,8 @@ def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path):
     assert left == {}
 
 
-def test_idle_it_ends_at_once(tmp_path):
-    with everything(tmp_path) as (process, client):
+def test_idle_it_ends_at_once(tmp_path, own_database):
+    with everything(tmp_path, own_database) as (process, client):
         client.files.create(file=("a.bin", b"a"), purpose="user_data")  # so there is a worker, which is just starting
         took, left = ended(process)
     assert took < 10
@@ -161,8 +162,9 @@ def test_idle_it_ends_at_once(tmp_path):
     assert process.returncode == 0
 
 
-def test_where_others_can_call_the_first_start_gives_a_key_and_no_other(bundle, tmp_path):
-    options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path, "--host", "0.0.0.0")
+def test_where_others_can_call_the_first_start_gives_a_key_and_no_other(bundle, own_database, tmp_path):
+    place = ("--home", tmp_path, *database_option(own_database))
+    options = ("--model", bundle, "--port", 0, "--json", *place, "--host", "0.0.0.0")
     with serving(*options) as process:
         told = json.loads(process.stdout.readline())
         models = urllib.request.Request(f"{told['base_url']}/models")

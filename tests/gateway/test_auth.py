@@ -22,26 +22,30 @@ from tests.gateway.serving import Keywords, prompt, served, status_of
 MODEL = "desk/triage"
 
 
-def with_store(home, work):
-    """What a function does with the store in a folder, from outside of the server."""
-
-    async def run():
-        store = await Store.open(None, home)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return asyncio.run(run())
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
-def keys(home) -> dict[str, str]:
+def with_store(home, database):
+    """What a function does with the store, from outside of the server."""
+
+    def outside(work):
+        async def run():
+            store = await Store.open(database, home)
+            try:
+                return await work(store)
+            finally:
+                await store.close()
+
+        return asyncio.run(run())
+
+    return outside
+
+
+@pytest.fixture(scope="module")
+def keys(with_store) -> dict[str, str]:
     """The secret of a key with each scope, of one in another project, and of one that has expired."""
 
     async def make(store):
@@ -50,16 +54,16 @@ def keys(home) -> dict[str, str]:
         made["expired"] = (await store.keys.create("p", "expired", [Scope.ADMIN], expires=5))[1]
         return made
 
-    return with_store(home, make)
+    return with_store(make)
 
 
 @pytest.fixture(scope="module")
-def gate(home) -> Gate:
-    return Gate(Shelf(None, home))
+def gate(home, database) -> Gate:
+    return Gate(Shelf(database, home))
 
 
 @pytest.fixture(scope="module")
-def url(home, gate):
+def url(gate):
     with served(create_app(House.of([Keywords()]), shelf=gate._shelf, gate=gate)) as url:
         yield url
 
@@ -136,26 +140,26 @@ def test_no_header_leads_around_the_gate(url, name):
     assert status_of(request) == 401
 
 
-def test_the_hash_of_a_key_is_no_key(url, keys, home):
+def test_the_hash_of_a_key_is_no_key(url, keys, with_store):
     async def digests(store):
         async with store.database.reading() as connection:
             return [row.digest.hex() for row in await connection.exec_driver_sql("SELECT digest FROM api_keys")]
 
-    for digest in with_store(home, digests):
+    for digest in with_store(digests):
         assert status(url, "GET", "/v1/models", digest) == 401
 
 
-def test_a_key_ends_within_a_second_after_it_was_revoked_elsewhere(url, home):
-    secret = with_store(home, lambda store: store.keys.create("p", "leaving", [Scope.INFER]))[1]
+def test_a_key_ends_within_a_second_after_it_was_revoked_elsewhere(url, with_store):
+    secret = with_store(lambda store: store.keys.create("p", "leaving", [Scope.INFER]))[1]
     assert status(url, "GET", "/v1/models", secret) == 200
-    with_store(home, lambda store: store.keys.revoke("leaving"))
+    with_store(lambda store: store.keys.revoke("leaving"))
     time.sleep(1)
     assert status(url, "GET", "/v1/models", secret) == 401
 
 
-def test_its_last_use_is_noted(url, home, keys):
+def test_its_last_use_is_noted(url, with_store, keys):
     assert status(url, "GET", "/v1/models", keys["infer"]) == 200
-    listed = with_store(home, lambda store: store.keys.all())
+    listed = with_store(lambda store: store.keys.all())
     assert abs(next(key.used for key in listed if key.name == "infer") - time.time()) < 60
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
 
 import openai
 import pytest
+from openai import OpenAI
 
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
@@ -15,17 +19,42 @@ from stillhouse.storage.writer import Limits, Writer
 from stillhouse.teachers.api import TeacherApi
 from stillhouse.teachers.asking import Patience
 from tests.gateway.serving import Keywords, Teacher, cascade_of, prompt, served
+from tests.storage.databases import KINDS, is_made
 
 MODEL = "desk/triage"
 
 
-@pytest.fixture
-def kept(tmp_path, teacher: Teacher):
-    """The URL of a gateway with a teacher and a shelf."""
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@contextmanager
+def keeping(shelf: Shelf, teacher: Teacher) -> Generator[str]:
+    """The URL of a gateway with a teacher and a shelf, which is left empty for the next."""
     with served(teacher.app()) as upstream:
         api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
-        with served(create_app(cascade_of(api), Shelf(None, tmp_path))) as url:
+        with served(create_app(cascade_of(api), shelf)) as url:
             yield url
+            with OpenAI(base_url=f"{url}/v1", api_key="k") as sdk:
+                for each in sdk.chat.completions.list():
+                    sdk.chat.completions.delete(each.id)
+
+
+@pytest.fixture
+def kept(database, home, teacher: Teacher):
+    """The URL of a gateway with a teacher and a shelf."""
+    with keeping(Shelf(database, home), teacher) as url:
+        yield url
+
+
+@pytest.fixture(params=KINDS)
+def nowhere(request, tmp_path) -> tuple[str | None, Path]:
+    """A database that cannot be had, and its home folder."""
+    if request.param == "postgresql":
+        return f"{request.getfixturevalue('postgres_url')}/nowhere", tmp_path
+    (tmp_path / "file").write_text("in the way")
+    return None, tmp_path / "file" / "home"
 
 
 def create(sdk, text: str, **options):
@@ -128,20 +157,20 @@ def test_without_a_shelf_the_teacher_is_told_to_store(cascade, client, teacher):
     assert (teacher.asked[0]["store"], teacher.asked[0]["metadata"]) == (True, {"tag": "a"})
 
 
-def test_a_database_that_cannot_be_had_is_an_error_of_the_server_and_stops_nothing_else(tmp_path, client):
-    (tmp_path / "file").write_text("in the way")
-    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "file" / "home"))) as url:
+def test_a_database_that_cannot_be_had_is_an_error_of_the_server_and_stops_nothing_else(nowhere, client):
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(*nowhere))) as url:
         sdk = client(url)
         with pytest.raises(openai.InternalServerError) as caught:
             create(sdk, "refund")
         assert caught.value.code == "storage_error"
-        assert str(tmp_path) not in str(caught.value.body)
+        for detail in (str(nowhere[1]), "postgresql:", "nowhere"):
+            assert detail not in str(caught.value.body)
         assert sdk.chat.completions.create(model=MODEL, messages=prompt("refund")).model == MODEL
 
 
-def test_too_much_is_429_with_the_time_to_wait(tmp_path, client, monkeypatch):
+def test_too_much_is_429_with_the_time_to_wait(database, home, client, monkeypatch):
     monkeypatch.setattr(Writer.__init__, "__defaults__", (*Writer.__init__.__defaults__[:-1], Limits(writes=0)))
-    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path))) as url:
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(database, home))) as url:
         with pytest.raises(openai.RateLimitError) as caught:
             create(client(url), "refund")
         assert caught.value.code == "storage_busy"
@@ -149,12 +178,10 @@ def test_too_much_is_429_with_the_time_to_wait(tmp_path, client, monkeypatch):
 
 
 @pytest.fixture
-def every(tmp_path, teacher: Teacher):
+def every(database, home, teacher: Teacher):
     """The URL of a gateway with a teacher that keeps every call."""
-    with served(teacher.app()) as upstream:
-        api = TeacherApi(upstream, "large-1", "key", Patience(total=1.0, first_wait=0.01))
-        with served(create_app(cascade_of(api), Shelf(None, tmp_path, policy=Policy(every=True)))) as url:
-            yield url
+    with keeping(Shelf(database, home, policy=Policy(every=True)), teacher) as url:
+        yield url
 
 
 def test_every_call_can_be_kept_but_one_that_says_no(every, client, teacher):
@@ -168,27 +195,26 @@ def test_every_call_can_be_kept_but_one_that_says_no(every, client, teacher):
     assert teacher.asked[1]["metadata"] == {"tag": "a"}, "what is not asked of us goes on unchanged"
 
 
-def test_who_did_not_ask_is_answered_also_when_nothing_can_be_kept(tmp_path, client):
-    (tmp_path / "home").write_text("in the way")
-    with served(
-        create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home", policy=Policy(every=True)))
-    ) as url:
+def test_who_did_not_ask_is_answered_also_when_nothing_can_be_kept(nowhere, client):
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(*nowhere, policy=Policy(every=True)))) as url:
         sdk = client(url)
         assert sdk.chat.completions.create(model=MODEL, messages=prompt("refund")).model == MODEL
         with pytest.raises(openai.InternalServerError):
             create(sdk, "refund")
 
 
-def test_the_database_is_made_by_the_first_call_that_needs_it(tmp_path, client):
-    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home"))) as url:
+def test_the_database_is_made_by_the_first_call_that_needs_it(own_database, tmp_path, client):
+    place = (own_database, tmp_path / "home")
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(*place))) as url:
         sdk = client(url)
         sdk.chat.completions.create(model=MODEL, messages=prompt("refund"))
         with pytest.raises(openai.NotFoundError):
             sdk.chat.completions.create(model="nobody", messages=prompt("refund"), store=True)
-        assert not (tmp_path / "home").exists()
+        assert not place[1].exists()
+        assert not is_made(*place)
         answer = create(sdk, "refund")
-    assert (tmp_path / "home" / "stillhouse.db").exists()
-    with served(create_app(House.of([Keywords()]), shelf=Shelf(None, tmp_path / "home"))) as url:
+    assert is_made(*place)
+    with served(create_app(House.of([Keywords()]), shelf=Shelf(*place))) as url:
         assert client(url).chat.completions.retrieve(answer.id).id == answer.id
 
 

@@ -27,13 +27,13 @@ async def test_no_worker_is_started_where_nothing_was_ever_kept(tmp_path):
         assert children() == []
 
 
-async def test_a_killed_worker_is_replaced_and_the_last_ends_with_the_crew(tmp_path):
-    store = await Store.open(None, tmp_path)
+async def test_a_killed_worker_is_replaced_and_the_last_ends_with_the_crew(tmp_path, own_database):
+    store = await Store.open(own_database, tmp_path)
 
     async def alive() -> list:
         return [each for each in await store.workers.all() if not each.ended]
 
-    async with Crew(None, tmp_path):  # there is a database, so there may be work
+    async with Crew(own_database, tmp_path):  # there is a database, so there may be work
         [first] = await until(alive)
         [pid] = children()
         os.kill(pid, signal.SIGKILL)

@@ -19,6 +19,7 @@ from stillhouse.gateway.furnish import furnish
 from stillhouse.gateway.shelf import Policy, Shelf
 from stillhouse.recipes.server import ServerFile, TeacherSection
 from tests.gateway.serving import LABELS, Keywords, prompt, served
+from tests.storage.databases import kept_bytes
 
 KEY = "sk-upstream-canary-0123456789"
 ASKED = [{"role": "user", "content": "Hé?"}]
@@ -31,14 +32,14 @@ def upstream() -> Upstream:
 
 
 @contextmanager
-def gateway(upstream: Upstream, tmp_path, policy: Policy | None = None, **options) -> Iterator[str]:
+def gateway(upstream: Upstream, shelf: Shelf, **options) -> Iterator[str]:
     """The URL of a gateway before an upstream that it knows under two names, and under any."""
     with served(upstream) as url:
         models = {"large": "gpt-large", "org/same": "org/same"}
         section = {"base_url": f"{url}/v1", "key_env": "UPSTREAM_KEY", "timeout": 5, **options}
         teachers = {"named": TeacherSection(models=models, **section), "open": TeacherSection(**section)}
         house = furnish(ServerFile(teachers=teachers, teacher="large"), [Keywords()])
-        with served(create_app(house, Shelf(None, tmp_path / "home", policy=policy))) as url:
+        with served(create_app(house, shelf)) as url:
             yield url
 
 
@@ -48,8 +49,20 @@ def key(monkeypatch):
 
 
 @pytest.fixture
-def url(upstream, tmp_path):
-    with gateway(upstream, tmp_path, price_in=2.0, price_out=10.0) as url:
+def bare(tmp_path) -> Shelf:
+    """A shelf on which nothing is put, so that any will do."""
+    return Shelf(None, tmp_path / "home")
+
+
+@pytest.fixture
+def shelf(database, tmp_path_factory) -> Shelf:
+    """A shelf on a database of each kind."""
+    return Shelf(database, tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture
+def url(upstream, bare):
+    with gateway(upstream, bare) as url:
         yield url
 
 
@@ -99,8 +112,14 @@ def test_a_student_s_doubtful_calls_go_to_the_named_teacher(url, client, upstrea
     assert upstream.asked[0]["model"] == "gpt-large"
 
 
-def test_what_a_call_cost_is_kept_and_counted(url, client):
-    sdk = client(url)
+@pytest.fixture
+def priced(upstream, shelf):
+    with gateway(upstream, shelf, price_in=2.0, price_out=10.0) as url:
+        yield url
+
+
+def test_what_a_call_cost_is_kept_and_counted(priced, client):
+    sdk = client(priced)
     answer = sdk.chat.completions.create(model="large", messages=ASKED, store=True)
     sdk.chat.completions.create(model="large", messages=ASKED)
     cost = (answer.usage.prompt_tokens * 2 + answer.usage.completion_tokens * 10) / 1e6
@@ -108,14 +127,14 @@ def test_what_a_call_cost_is_kept_and_counted(url, client):
     assert ours["cost"] == pytest.approx(cost)
     assert ours["route"] == "teacher"
     assert ours["latency_ms"] > 0
-    text = urllib.request.urlopen(f"{url}/metrics").read().decode()
+    text = urllib.request.urlopen(f"{priced}/metrics").read().decode()
     [line] = [line for line in text.splitlines() if line.startswith("stillhouse_cost_total{")]
     assert float(line.split()[-1]) == pytest.approx(2 * cost)
     assert 'stillhouse_tokens_total{kind="written",model="large",route="teacher"} 32.0' in text
 
 
-def test_a_kept_stream_has_its_tokens_and_cost_and_shows_none_to_whoever_wants_none(url, client, upstream):
-    sdk = client(url)
+def test_a_kept_stream_has_its_tokens_and_cost_and_shows_none_to_whoever_wants_none(priced, client, upstream):
+    sdk = client(priced)
     create = sdk.chat.completions.create
     chunks = list(create(model="large", messages=ASKED, stream=True, store=True))
     assert all(chunk.choices for chunk in chunks)
@@ -139,18 +158,18 @@ def test_a_kept_stream_has_its_tokens_and_cost_and_shows_none_to_whoever_wants_n
     (404, 404, openai.NotFoundError, "server_error"),
     (418, 418, openai.APIStatusError, "server_error"),
 ])  # fmt: skip
-def test_an_error_keeps_its_status_its_words_and_the_time_to_wait(upstream, tmp_path, client, status, seen, kind, code):
+def test_an_error_keeps_its_status_its_words_and_the_time_to_wait(upstream, bare, client, status, seen, kind, code):
     upstream.failing, upstream.status, upstream.retry_after = 1.0, status, "7"
-    with gateway(upstream, tmp_path, retries=0) as url, pytest.raises(kind) as caught:
+    with gateway(upstream, bare, retries=0) as url, pytest.raises(kind) as caught:
         client(url).chat.completions.create(model="large", messages=ASKED)
     assert (caught.value.status_code, caught.value.code) == (seen, code)
     assert caught.value.response.headers["retry-after"] == "7"
     assert KEY not in str(caught.value.body)
 
 
-def test_trouble_that_passes_is_not_seen(upstream, tmp_path, client):
+def test_trouble_that_passes_is_not_seen(upstream, bare, client):
     upstream.failing, upstream.retry_after = 0.5, "0"
-    with gateway(upstream, tmp_path, retries=12) as url:
+    with gateway(upstream, bare, retries=12) as url:
         sdk = client(url)
         for _ in range(5):
             assert sdk.chat.completions.create(model="large", messages=ASKED).choices[0].finish_reason == "stop"
@@ -158,9 +177,9 @@ def test_trouble_that_passes_is_not_seen(upstream, tmp_path, client):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_whoever_leaves_is_not_worked_for(upstream, tmp_path, stream):
+def test_whoever_leaves_is_not_worked_for(upstream, bare, stream):
     upstream.latency, upstream.gap = (0.0, 0.5) if stream else (30.0, 0.0)
-    with gateway(upstream, tmp_path) as url:
+    with gateway(upstream, bare) as url:
         body = json.dumps({"model": "large", "messages": ASKED, "stream": stream}).encode()
         request = urllib.request.Request(f"{url}/v1/chat/completions", body)
         if stream:
@@ -177,9 +196,9 @@ def test_whoever_leaves_is_not_worked_for(upstream, tmp_path, stream):
         assert stream or 'status="499"' in text
 
 
-def test_events_arrive_one_by_one_and_unchanged(upstream, tmp_path):
+def test_events_arrive_one_by_one_and_unchanged(upstream, bare):
     upstream.gap = 0.05
-    with gateway(upstream, tmp_path) as url, served(upstream) as direct:
+    with gateway(upstream, bare) as url, served(upstream) as direct:
         body = json.dumps({"model": "org/same", "messages": ASKED, "stream": True, "max_tokens": 5}).encode()
         times = []
         with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/chat/completions", body)) as response:
@@ -202,8 +221,8 @@ def harvested(sdk, answer_id: str) -> list:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_they_are_kept_and_not_handed_on(upstream, tmp_path, client, stream):
-    with gateway(upstream, tmp_path, harvest_logprobs=True) as url:
+def test_they_are_kept_and_not_handed_on(upstream, shelf, client, stream):
+    with gateway(upstream, shelf, harvest_logprobs=True) as url:
         sdk = client(url)
         options = {"model": "large", "messages": ASKED, "max_tokens": 3, "store": True, "stream": stream}
         answer = sdk.chat.completions.create(**options)
@@ -218,8 +237,8 @@ def test_they_are_kept_and_not_handed_on(upstream, tmp_path, client, stream):
     assert [len(token.top) for token in parsed.soft] == [20] * 3, "what is learnt from has soft labels"
 
 
-def test_who_wants_some_gets_those(upstream, tmp_path, client):
-    with gateway(upstream, tmp_path, harvest_logprobs=10) as url:
+def test_who_wants_some_gets_those(upstream, shelf, client):
+    with gateway(upstream, shelf, harvest_logprobs=10) as url:
         sdk = client(url)
         create = sdk.chat.completions.create
         options = {"model": "large", "messages": ASKED, "store": True, "logprobs": True, "top_logprobs": 2}
@@ -228,15 +247,15 @@ def test_who_wants_some_gets_those(upstream, tmp_path, client):
         assert {len(token.top_logprobs) for token in harvested(sdk, answer.id)} == {10}
 
 
-def test_a_call_that_is_not_kept_is_asked_for_nothing_more(upstream, tmp_path, client):
-    with gateway(upstream, tmp_path, harvest_logprobs=True) as url:
+def test_a_call_that_is_not_kept_is_asked_for_nothing_more(upstream, bare, client):
+    with gateway(upstream, bare, harvest_logprobs=True) as url:
         client(url).chat.completions.create(model="large", messages=ASKED)
     assert "logprobs" not in upstream.asked[0]
 
 
-def test_a_model_that_gives_none_is_asked_once_more_without_and_then_left_alone(upstream, tmp_path, client):
+def test_a_model_that_gives_none_is_asked_once_more_without_and_then_left_alone(upstream, shelf, client):
     upstream.gives_logprobs = False
-    with gateway(upstream, tmp_path, harvest_logprobs=True) as url:
+    with gateway(upstream, shelf, harvest_logprobs=True) as url:
         sdk = client(url)
         for _ in range(2):
             answer = sdk.chat.completions.create(model="large", messages=ASKED, store=True)
@@ -247,9 +266,9 @@ def test_a_model_that_gives_none_is_asked_once_more_without_and_then_left_alone(
 # What is kept of words.
 
 
-def test_numbers_without_words(upstream, tmp_path, client):
-    policy = Policy(every=True, content=False)
-    with gateway(upstream, tmp_path, policy, harvest_logprobs=True) as url:
+def test_numbers_without_words(upstream, own_database, tmp_path, client):
+    shelf = Shelf(own_database, tmp_path, policy=Policy(every=True, content=False))
+    with gateway(upstream, shelf, harvest_logprobs=True) as url:
         sdk = client(url)
         create = sdk.chat.completions.create
         create(model="large", messages=[{"role": "user", "content": "a secret of Ann"}], user="mrs-jones", seed=7)
@@ -260,16 +279,16 @@ def test_numbers_without_words(upstream, tmp_path, client):
     assert [row.choices[0].message.content for row in rows] == [None, None]
     assert [row.choices[0].finish_reason for row in rows] == ["stop", "stop"]
     assert rows[1].model_extra["seed"] == 7
-    raw = b"".join(path.read_bytes() for path in (tmp_path / "home").glob("stillhouse.db*"))
+    raw = kept_bytes(own_database, tmp_path)
     assert b"chatcmpl-" in raw
     for word in (b"secret of Ann", b"mrs-jones", b"word1", b"H\xc3\xa9"):
         assert word not in raw, word
     assert "logprobs" not in upstream.asked[0]
 
 
-def test_words_are_changed_before_they_are_kept(upstream, tmp_path, client):
+def test_words_are_changed_before_they_are_kept(upstream, database, tmp_path, client):
     policy = Policy(redact=lambda text: text.replace("Ann", "[name]").replace("word1", "[word]"))
-    with gateway(upstream, tmp_path, policy) as url:
+    with gateway(upstream, Shelf(database, tmp_path, policy=policy)) as url:
         sdk = client(url)
         asked = [{"role": "user", "content": "I am Ann"}]
         answer = sdk.chat.completions.create(model="large", messages=asked, max_tokens=2, store=True)

@@ -36,8 +36,8 @@ INJECTIONS = [
 ]
 
 
-async def made(home: Path) -> dict[str, str]:
-    store = await Store.open(None, home)
+async def made(home: Path, database: str | None) -> dict[str, str]:
+    store = await Store.open(database, home)
     try:
         return {scope: (await store.keys.create("p", scope, [scope]))[1] for scope in (Scope.INFER, Scope.READ)}
     finally:
@@ -50,8 +50,8 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def keys(home) -> dict[str, str]:
-    return asyncio.run(made(home))
+def keys(home, database) -> dict[str, str]:
+    return asyncio.run(made(home, database))
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def upstream() -> Upstream:
 
 
 @pytest.fixture(scope="module")
-def url(home, keys, upstream):
-    shelf = Shelf(None, home)
+def url(home, database, keys, upstream):
+    shelf = Shelf(database, home)
     with served(upstream) as behind:
         file = ServerFile(teachers={"t": TeacherSection(base_url=behind, models={"large": "large"})})
         with served(create_app(furnish(file, [Keywords()]), shelf, Gate(shelf))) as url:

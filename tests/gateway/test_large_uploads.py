@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import random
-import sqlite3
 import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from openai import APIConnectionError, OpenAI
+from sqlalchemy import select
 
+from stillhouse.storage.store import Store
+from stillhouse.storage.tables import FILES
 from tests.gateway.routes.test_files import await_until, lying, refusal
 from tests.gateway.uploading import begin, peak_memory, process, upload
 
@@ -36,10 +39,14 @@ def test_two_hundred_megabytes_pass_in_little_memory(tmp_path, purpose):
         assert peak_memory(server.pid) - before < 24 * MEGABYTE
 
 
-@pytest.mark.parametrize("when", ["while it comes", "once it is there"])
-def test_a_kill_in_the_middle_leaves_no_torn_file(tmp_path, when):
+@pytest.mark.parametrize(
+    ("own_database", "when"),
+    [("sqlite", "while it comes"), ("sqlite", "once it is there"), ("postgresql", "once it is there")],
+    indirect=["own_database"],
+)
+def test_a_kill_in_the_middle_leaves_no_torn_file(tmp_path, own_database, when):
     size = 50 * MEGABYTE
-    with process(tmp_path) as (url, server):
+    with process(tmp_path, own_database) as (url, server):
         sdk = OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0)
         kept = sdk.files.create(file=("kept", b"kept"), purpose="user_data")
         with begin(url, size, "user_data") as connection:
@@ -48,16 +55,22 @@ def test_a_kill_in_the_middle_leaves_no_torn_file(tmp_path, when):
             server.kill()
             server.wait()
         sdk.close()
-    with process(tmp_path) as (url, _), OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
+    with process(tmp_path, own_database) as (url, _), OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
         assert [each.id for each in sdk.files.list()] == [kept.id]
         assert sdk.files.content(kept.id).read() == b"kept"
         again = sdk.files.create(file=("again", b"x" * size), purpose="user_data")
         assert again.bytes == size
-    with sqlite3.connect(tmp_path / "stillhouse.db") as database:
-        rows = database.execute("SELECT digest, bytes FROM files").fetchall()
-    database.close()
     placed = {path.name: path.stat().st_size for path in lying(tmp_path) if path.parent.name != "incoming"}
-    assert placed == dict(rows)
+    assert placed == asyncio.run(known(tmp_path, own_database))
+
+
+async def known(home: Path, database: str | None) -> dict[str, int]:
+    """The hash and the size of every file that the database tells of."""
+    store = await Store.open(database, home)
+    async with store.database.reading() as connection:
+        rows = (await connection.execute(select(FILES.c.digest, FILES.c.bytes))).all()
+    await store.close()
+    return dict(rows)
 
 
 def test_a_full_disk_is_said_once_and_nothing_is_left(tmp_path):
@@ -72,18 +85,18 @@ def test_a_full_disk_is_said_once_and_nothing_is_left(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_outlives_kills_at_any_moment(tmp_path):
+def test_what_was_acknowledged_outlives_kills_at_any_moment(tmp_path, own_database):
     """Clients upload, delete, and put parts together while the server is killed again and again."""
     draw, kept, gone = random.Random(7), {}, set()
     for _ in range(8):
-        with process(tmp_path) as (url, server), ThreadPoolExecutor(3) as pool:
+        with process(tmp_path, own_database) as (url, server), ThreadPoolExecutor(3) as pool:
             come_and_go(url, draw.random(), kept, gone, most=1)  # the server is awake from here on
             killed = threading.Timer(draw.uniform(0.2, 2.0), server.kill)
             killed.start()
             for clients in [pool.submit(come_and_go, url, draw.random(), kept, gone) for _ in range(3)]:
                 clients.result()
             killed.join()
-    with process(tmp_path) as (url, _), OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
+    with process(tmp_path, own_database) as (url, _), OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
         listed = {each.id: each for each in sdk.files.list()}
         assert kept
         assert not gone & listed.keys()

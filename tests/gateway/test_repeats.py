@@ -34,7 +34,7 @@ from stillhouse.teachers.asking import Patience
 from stillhouse.wire.models import ModelCard
 from tests.gateway.raw import exchange, status
 from tests.gateway.serving import LABELS, Keywords, Teacher, prompt, served
-from tests.storage.databases import KINDS, new_database, postgres
+from tests.storage.databases import database_option
 
 STUDENT, LARGE = "desk/triage", "large"
 ROWS = b"".join(
@@ -132,19 +132,9 @@ class Place:
         return [(await store.keys.create(name, name, [Scope.ADMIN]))[1] for name in ("p", "q")]
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def server(request):
-    """The URL of a PostgreSQL, or None for SQLite."""
-    if request.param == "sqlite":
-        yield None
-        return
-    with postgres() as url:
-        yield url
-
-
 @pytest.fixture
-def place(server, tmp_path) -> Place:
-    return Place(tmp_path, server and asyncio.run(new_database(server)))
+def place(own_database, tmp_path) -> Place:
+    return Place(tmp_path, own_database)
 
 
 @pytest.fixture
@@ -372,10 +362,10 @@ def test_an_answer_outlives_its_server_and_ends_after_a_day(place):
         assert len(sdk.evals.list().data) == 2
 
 
-def killed_after(home, work):
+def killed_after(home, database: str | None, work):
     """What a function does with a client of `stillhouse serve`, which is killed as soon as it is done."""
     command = [sys.executable, "-m", "stillhouse", "serve", "--home", home, "--port", "0", "--no-worker", "--json"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([*command, *database_option(database)], cwd=ROOT, stdout=subprocess.PIPE) as process:
         try:
             told = json.loads(process.stdout.readline())
             with OpenAI(base_url=told["base_url"], api_key="k", max_retries=0) as sdk:
@@ -384,12 +374,13 @@ def killed_after(home, work):
             process.kill()
 
 
-def test_what_was_acknowledged_is_repeated_after_a_kill(tmp_path):
+def test_what_was_acknowledged_is_repeated_after_a_kill(tmp_path, own_database):
     def make(sdk):
         return sdk.evals.with_raw_response.create(**EVAL, **key("k"))
 
-    same(killed_after(tmp_path, make), killed_after(tmp_path, make))
-    assert len(killed_after(tmp_path, lambda sdk: sdk.evals.list().data)) == 1
+    place = (tmp_path, own_database)
+    same(killed_after(*place, make), killed_after(*place, make))
+    assert len(killed_after(*place, lambda sdk: sdk.evals.list().data)) == 1
 
 
 def test_what_a_client_did_not_wait_for_is_done_anew(sdk, place):

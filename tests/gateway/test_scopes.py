@@ -104,8 +104,8 @@ GUARDED = {place: row for place, row in ROUTES.items() if row.scope is not None}
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory) -> Iterator[Furnished]:
-    with furnished(tmp_path_factory.mktemp("home"), copies=2) as one:
+def house(database, tmp_path_factory) -> Iterator[Furnished]:
+    with furnished(tmp_path_factory.mktemp("home"), 2, database) as one:
         yield one
 
 

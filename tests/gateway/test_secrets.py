@@ -22,6 +22,7 @@ from stillhouse.recipes.server import read_server_file
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import Keywords, Teacher, prompt, served
+from tests.storage.databases import kept_bytes
 
 CANARY = "sk-canary-of-the-teacher-a1b2c3d4e5f6"
 MOODS = ["well", "broken", "busy", "strict", "repeating", "page", "silent", "dying"]
@@ -34,8 +35,8 @@ def noises(caplog, capfd):
     return lambda: caplog.text + "".join(capfd.readouterr())
 
 
-async def callers_key(home) -> str:
-    store = await Store.open(None, home)
+async def callers_key(home, database: str | None) -> str:
+    store = await Store.open(database, home)
     try:
         return (await store.keys.create("p", "caller", [Scope.ADMIN]))[1]
     finally:
@@ -53,15 +54,15 @@ def ask(url: str, key: str, path: str, body: bytes | None = None) -> bytes:
             return str(error.headers).encode() + error.read()
 
 
-def test_no_key_leaves_its_place(tmp_path, monkeypatch, noises):
+def test_no_key_leaves_its_place(tmp_path, own_database, monkeypatch, noises):
     monkeypatch.setenv("TEACHER_KEY", CANARY)
     teacher, seen = Teacher(), b""
     with served(teacher.app()) as behind:
         options = ("--base-url", behind, "--key-env", "TEACHER_KEY", "--model", "large", "--home", str(tmp_path))
         assert run(["teacher", "add", "desk", *options, "--json"]) == 0
         assert run(["teacher", "list", "--home", str(tmp_path)]) == 0
-        key = asyncio.run(callers_key(tmp_path))
-        shelf = Shelf(None, tmp_path, policy=Policy(every=True))
+        key = asyncio.run(callers_key(tmp_path, own_database))
+        shelf = Shelf(own_database, tmp_path, policy=Policy(every=True))
         house = furnish(read_server_file(tmp_path), [Keywords()])
         with served(create_app(house, shelf, Gate(shelf))) as url:
             for mood in MOODS:
@@ -75,6 +76,7 @@ def test_no_key_leaves_its_place(tmp_path, monkeypatch, noises):
             seen += ask(url, key + "x", "/v1/models")
     assert set(teacher.keys) == {f"Bearer {CANARY}"}, "the teacher gets its own key, and never a caller's"
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    kept += kept_bytes(own_database, tmp_path)
     assert b"teacher says" in kept
     everything = seen + kept + noises().encode()
     assert CANARY.encode() not in everything

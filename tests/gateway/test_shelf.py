@@ -11,12 +11,13 @@ import pytest
 
 from stillhouse.errors import StorageError
 from stillhouse.gateway.shelf import Shelf
+from tests.storage.databases import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def test_all_that_come_at_once_get_the_same(tmp_path):
-    shelf = Shelf(None, tmp_path)
+async def test_all_that_come_at_once_get_the_same(tmp_path, own_database):
+    shelf = Shelf(own_database, tmp_path)
     stores = await asyncio.gather(*[shelf.open() for _ in range(5)])
     assert len({id(store) for store in stores}) == 1
     await shelf.close()
@@ -30,6 +31,15 @@ async def test_what_could_not_be_opened_is_tried_anew(tmp_path):
     with pytest.raises(StorageError):
         await shelf.open()
     (tmp_path / "home").unlink()
+    await shelf.open()
+    await shelf.close()
+
+
+async def test_so_is_a_database_that_was_not_there(tmp_path, postgres_url):
+    shelf = Shelf(f"{postgres_url}/comes_later", tmp_path)
+    with pytest.raises(StorageError):
+        await shelf.open()
+    await new_database(postgres_url, "comes_later")
     await shelf.open()
     await shelf.close()
 

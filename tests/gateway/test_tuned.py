@@ -19,9 +19,9 @@ from tests.jobs.writers import save_base
 
 
 @pytest.fixture
-async def shelf(tmp_path):
+async def shelf(tmp_path, own_database):
     """A home with two tuned models of project `p`, and one whose folder has gone."""
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
 
     async def change(connection) -> None:
         for name in ("ft:a", "ft:b", "ft:gone"):
@@ -31,7 +31,7 @@ async def shelf(tmp_path):
     await store.close()
     save_base(tmp_path / "jobs" / "a")
     shutil.copytree(tmp_path / "jobs" / "a", tmp_path / "jobs" / "b")
-    opened = Shelf(None, tmp_path)
+    opened = Shelf(own_database, tmp_path)
     yield opened
     await opened.close()
 

@@ -21,11 +21,11 @@ from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, served
 
-home, largest = Path(sys.argv[1]), int(sys.argv[2])
+home, largest, database = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] or None
 if largest:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-with served(create_app(House.of([Keywords()]), Shelf(None, home))) as url:
+with served(create_app(House.of([Keywords()]), Shelf(database, home))) as url:
     print(url, flush=True)
     sys.stdin.read()
 """
@@ -33,9 +33,11 @@ BOUNDARY = "xyz"
 
 
 @contextmanager
-def process(home: Path, largest_file: int = 0) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
+def process(
+    home: Path, database: str | None = None, largest_file: int = 0
+) -> Generator[tuple[str, subprocess.Popen[bytes]]]:
     """The URL and the process of a gateway; no file of its may become larger than is said."""
-    command = [sys.executable, "-c", SERVER, str(home), str(largest_file)]
+    command = [sys.executable, "-c", SERVER, str(home), str(largest_file), database or ""]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}) as server:
         assert server.stdin

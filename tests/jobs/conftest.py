@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.storage.conftest import postgres_url, url
+from tests.storage.conftest import url
 
-__all__ = ["postgres_url", "url"]
+__all__ = ["url"]

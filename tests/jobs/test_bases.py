@@ -11,8 +11,8 @@ from stillhouse.storage.tuning_records import ModelKind, TunedModel
 
 
 @pytest.fixture
-async def store(tmp_path):
-    opened = await Store.open(None, tmp_path)
+async def store(tmp_path, own_database):
+    opened = await Store.open(own_database, tmp_path)
     yield opened
     await opened.close()
 

@@ -22,9 +22,9 @@ from tests.jobs.working import add_job, until
 
 
 @pytest.fixture
-async def course(tmp_path):
+async def course(tmp_path, own_database):
     """The course of a running job, whose folder another process holds."""
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
     asked = NewJob("small", "file-1")
     job_id = await add_job(store, asked)
     shop, folder = Shop(store, tmp_path, "w"), JobFolder.of(tmp_path, job_id)
@@ -45,6 +45,7 @@ def children() -> list[int]:
     return [int(line.split()[0]) for line in told.stdout.splitlines() if "stillhouse.jobs.teach" in line]
 
 
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)  # processes and signals: no database matters
 async def test_a_process_that_is_killed_without_getting_further_is_started_only_so_often(course):
     course.folder.lock.touch()
     held = course.folder.lock.open("w")

@@ -11,7 +11,7 @@ from pathlib import Path
 from stillhouse.jobs.durable import Durable
 
 seen, failed = [], []
-durable = Durable(Path(sys.argv[1]), None, "worker-1")
+durable = Durable(Path(sys.argv[1]), sys.argv[2] or None, "worker-1")
 
 def work(name, argument):
     for number in range(2):
@@ -34,10 +34,11 @@ print(sorted(seen))
 """
 
 
-def test_a_workflow_runs_once_under_its_order_and_opens_no_socket(tmp_path):
+def test_a_workflow_runs_once_under_its_order_and_where_a_file_will_do_opens_no_socket(tmp_path, own_database):
     watched = "import socket\ndef refuse(*a):\n    raise SystemExit('spoke')\nsocket.socket.connect = refuse\n"
-    command = [sys.executable, "-c", watched + PROGRAM, str(tmp_path)]
+    program = PROGRAM if own_database else watched + PROGRAM
+    command = [sys.executable, "-c", program, str(tmp_path), own_database or ""]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     expected = [("flow", "a", 0), ("flow", "a", 1), ("flow", "b", 0), ("flow", "b", 1)]
     assert (done.returncode, done.stdout.strip()) == (0, str(expected)), done.stderr
-    assert (tmp_path / "dbos.sqlite").is_file()
+    assert (tmp_path / "dbos.sqlite").is_file() == (own_database is None)

@@ -22,7 +22,7 @@ from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import served
 from tests.jobs.evaluating import Site, Upstream, until_done, world
-from tests.storage.databases import free_port, new_database, postgres
+from tests.storage.databases import database_option, free_port
 
 ITEM = {"type": "object", "properties": {"q": {"type": "string"}, "a": {"type": "string"}}}
 CUSTOM = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
@@ -59,8 +59,8 @@ def begin(client, rows: int = 4):
 
 
 @pytest.fixture
-def where(tmp_path):
-    with world(tmp_path, locked=True) as made:
+def where(tmp_path, own_database):
+    with world(tmp_path, own_database, locked=True) as made:
         yield made
 
 
@@ -175,45 +175,39 @@ def worker(where):
 
 
 @pytest.mark.parametrize(
-    ("kind", "kills"),
+    ("own_database", "kills"),
     [
         ("sqlite", 1),
         pytest.param("sqlite", 4, marks=pytest.mark.slow),
         pytest.param("postgresql", 4, marks=pytest.mark.slow),
     ],
+    indirect=["own_database"],
 )
-def test_a_run_whose_worker_is_killed_ends_as_one_whose_worker_was_not(kind, kills, tmp_path):
-    with postgres() if kind == "postgresql" else no_server() as server:
-        database = asyncio.run(new_database(server)) if server else None
-        with world(tmp_path, database) as where, OpenAI(base_url=where.base_url, api_key="k") as client:
-            made, rough = begin(client, 60)
-            where.upstream.seconds = 0.15
-            chance = random.Random(kind)
-            for _ in range(kills):
-                with worker(where) as process:
-                    before = done(client, rough)
-                    while done(client, rough) < before + 8 and process.poll() is None:
-                        time.sleep(chance.random() / 10)
-                    os.kill(process.pid, signal.SIGKILL)
-            asked = len(where.upstream.calls)
-            between = done(client, rough)
-            assert 8 * kills <= between < 60
-            where.upstream.seconds = 0.0
-            smooth = client.evals.runs.create(made.id, data_source=source(60))
-            with worker(where):
-                first, second = (until_done(client, made.id, run.id, 60) for run in (rough, smooth))
-            assert first.status == second.status == "completed"
-            assert first.result_counts == second.result_counts
-            assert first.result_counts.total == 60
-            assert told(client, first) == told(client, second)
-            assert first.per_testing_criteria_results == second.per_testing_criteria_results
-            assert first.per_model_usage == second.per_model_usage
-            assert len(where.upstream.calls) - asked == 60 + 60 - between  # what was kept is not asked again
-
-
-@contextmanager
-def no_server():
-    yield None
+def test_a_run_whose_worker_is_killed_ends_as_one_whose_worker_was_not(own_database, kills, tmp_path):
+    with world(tmp_path, own_database) as where, OpenAI(base_url=where.base_url, api_key="k") as client:
+        made, rough = begin(client, 60)
+        where.upstream.seconds = 0.15
+        chance = random.Random(kills)
+        for _ in range(kills):
+            with worker(where) as process:
+                before = done(client, rough)
+                while done(client, rough) < before + 8 and process.poll() is None:
+                    time.sleep(chance.random() / 10)
+                os.kill(process.pid, signal.SIGKILL)
+        asked = len(where.upstream.calls)
+        between = done(client, rough)
+        assert 8 * kills <= between < 60
+        where.upstream.seconds = 0.0
+        smooth = client.evals.runs.create(made.id, data_source=source(60))
+        with worker(where):
+            first, second = (until_done(client, made.id, run.id, 60) for run in (rough, smooth))
+        assert first.status == second.status == "completed"
+        assert first.result_counts == second.result_counts
+        assert first.result_counts.total == 60
+        assert told(client, first) == told(client, second)
+        assert first.per_testing_criteria_results == second.per_testing_criteria_results
+        assert first.per_model_usage == second.per_model_usage
+        assert len(where.upstream.calls) - asked == 60 + 60 - between  # what was kept is not asked again
 
 
 def done(client, run) -> int:
@@ -226,10 +220,10 @@ def told(client, run) -> list:
 
 
 @contextmanager
-def server(home, port: int):
+def server(home, database: str | None, port: int):
     """`stillhouse serve` in a process of its own, with the worker that it starts; gone without a word afterwards."""
     command = [sys.executable, "-m", "stillhouse", "serve", "--home", str(home), "--port", str(port), "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    process = subprocess.Popen([*command, *database_option(database)], stdout=subprocess.PIPE)
     assert process.stdout
     json.loads(process.stdout.readline())
     try:
@@ -241,18 +235,18 @@ def server(home, port: int):
 
 
 @pytest.mark.slow
-def test_a_run_whose_server_is_killed_again_and_again_loses_nothing(tmp_path):
+def test_a_run_whose_server_is_killed_again_and_again_loses_nothing(tmp_path, own_database):
     upstream, port, chance = Upstream(seconds=0.15), free_port(), random.Random(5)
     with served(upstream.app()) as api, OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="k") as client:
         teacher = f'[teachers.t]\nbase_url = "{api}/v1"\nmodels = {{ shouts = "shouts" }}\n'
         (tmp_path / "stillhouse.toml").write_text(teacher)
-        with server(tmp_path, port):
+        with server(tmp_path, own_database, port):
             made, run = begin(client, 120)
         for _ in range(4):
-            with server(tmp_path, port):
+            with server(tmp_path, own_database, port):
                 wait_until_done(client, run, done(client, run) + chance.randrange(1, 15))
             time.sleep(chance.random())
-        with server(tmp_path, port):
+        with server(tmp_path, own_database, port):
             told = until_done(client, made.id, run.id, 60)
     assert (told.status, told.result_counts.passed, told.result_counts.failed) == ("completed", 80, 40)
     assert len({call["messages"][-1]["content"] for call in upstream.calls}) == 120

@@ -30,11 +30,11 @@ def stored(number: int) -> StoredCompletion:
     return StoredCompletion(f"chatcmpl-{number:03}", 100 + number, "large", "large-1", "", {}, *words)
 
 
-async def test_from_stored_completions_to_a_graded_model(tmp_path):
+async def test_from_stored_completions_to_a_graded_model(tmp_path, own_database):
     save_base(tmp_path / "models" / "small")
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
     await store.completions.add("default", *[stored(number) for number in range(40)])
-    with served(create_app(House(), Shelf(None, tmp_path))) as url:
+    with served(create_app(House(), Shelf(own_database, tmp_path))) as url:
         shop = Shop(store, tmp_path, "worker-1", f"{url}/v1")
         client = OpenAI(base_url=f"{url}/v1", api_key="unused", max_retries=0)
         wish = {"stored_completions": {}, "model": "small", "hyperparameters": {"n_epochs": 1, "batch_size": 8}}
@@ -57,8 +57,8 @@ async def test_from_stored_completions_to_a_graded_model(tmp_path):
     await store.close()
 
 
-async def test_other_jobs_have_none(tmp_path):
-    store = await Store.open(None, tmp_path)
+async def test_other_jobs_have_none(tmp_path, own_database):
+    store = await Store.open(own_database, tmp_path)
     await examine(Shop(store, tmp_path, "w"), await add_job(store, NewJob("small", "file-1")))
     await examine(Shop(store, tmp_path, "w"), "ftjob-none")
     assert await store.eval_runs.unfinished() == []

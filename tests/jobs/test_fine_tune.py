@@ -19,15 +19,29 @@ from stillhouse.storage.tuning_records import ModelKind, NewEvent, Status
 from stillhouse.wire.fine_tuning import Distillation, Hyperparameters, NewJob
 from tests.jobs.working import PROJECT, add_file, add_job, ended, until, worker
 from tests.jobs.writers import chat, chats, pairs, save_base
+from tests.storage.databases import KINDS, database_for
 
 QUICK = Hyperparameters(n_epochs=4, batch_size=4, learning_rate_multiplier=10.0)
 
 
+ON_BOTH = pytest.mark.parametrize("own_database", KINDS, indirect=True)
+SLOWLY_ON_BOTH = pytest.mark.parametrize(
+    "own_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+"""For jobs that learn: those of the gateway's tests and of the Node client learn on both databases every time."""
+
+
+@pytest.fixture(params=["sqlite"])
+def own_database(request) -> str | None:
+    """SQLite's file in the home folder; what is told of a job in a database, and not of its training, is `ON_BOTH`."""
+    return database_for(request)
+
+
 @pytest.fixture
-async def shop(tmp_path):
+async def shop(tmp_path, own_database):
     """A place to work, with the base model `small`."""
     save_base(tmp_path / "models" / "small")
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
     yield Shop(store, tmp_path, "worker-1")
     await store.close()
 
@@ -44,6 +58,7 @@ async def done(shop: Shop, rows: list, held: list | None = None, **asked):
     return await shop.store.jobs.find(job_id), page.rows
 
 
+@SLOWLY_ON_BOTH
 async def test_a_supervised_job_from_files_to_a_model_with_its_figures(shop):
     job, events = await done(shop, chats(), chats(3), suffix="letters")
     assert job.status is Status.SUCCEEDED
@@ -155,6 +170,7 @@ BAD = {
 }
 
 
+@ON_BOTH
 @pytest.mark.parametrize("name", BAD)
 async def test_each_bad_file_fails_with_its_code_and_words(shop, name):
     rows, code, words = BAD[name]
@@ -173,6 +189,7 @@ async def test_a_bad_validation_file_has_a_code_of_its_own(shop):
     assert json.loads(job.error)["param"] == "validation_file"
 
 
+@ON_BOTH
 async def test_a_file_that_was_deleted_before_it_was_read_fails_the_job(shop):
     file = await add_file(shop.store, chats())
     job_id = await add_job(shop.store, NewJob("small", file))
@@ -202,6 +219,7 @@ async def test_a_base_model_that_has_gone_fails_the_job(shop):
     assert json.loads((await shop.store.jobs.find(job_id)).error)["code"] == "training_error"
 
 
+@ON_BOTH
 async def test_an_error_of_ours_is_told_without_its_details(shop):
     job_id = await add_job(shop.store, NewJob("small", "file-1"))
     await note_failure(shop, job_id, ValueError("a secret detail"))
@@ -238,6 +256,7 @@ async def test_a_cancelled_job_is_let_go_at_once(shop):
     assert folder.told() == told
 
 
+@SLOWLY_ON_BOTH
 async def test_a_paused_job_goes_on_once_it_is_resumed(shop):
     slow = Hyperparameters(n_epochs=10, batch_size=1)
     order = NewJob("small", await add_file(shop.store, chats(10)), hyperparameters=slow, seed=1)
@@ -250,7 +269,8 @@ async def test_a_paused_job_goes_on_once_it_is_resumed(shop):
     assert [line["step"] for line in folder.steps()] == list(range(1, 101))
 
 
-async def test_killed_and_resumed_a_job_ends_with_the_same_weights_and_the_same_figures(shop):
+@SLOWLY_ON_BOTH
+async def test_killed_and_resumed_a_job_ends_with_the_same_weights_and_the_same_figures(shop, own_database):
     rows, asked = chats(26), Hyperparameters(n_epochs=12, batch_size=2, learning_rate_multiplier=3.0)
     whole, _ = await done(shop, rows, chats(4), hyperparameters=asked, seed=5)
     file, valid = await add_file(shop.store, rows), await add_file(shop.store, chats(4))
@@ -265,11 +285,11 @@ async def test_killed_and_resumed_a_job_ends_with_the_same_weights_and_the_same_
         return there
 
     for step in (20, 60):
-        with worker(shop.home, poll=0.1, checkpoint_every=0.1) as process:
+        with worker(shop.home, database=own_database, poll=0.1, checkpoint_every=0.1) as process:
             await until(beyond(step))
             process.kill()
             process.wait()
-    with worker(shop.home, poll=0.1, checkpoint_every=0.1):
+    with worker(shop.home, database=own_database, poll=0.1, checkpoint_every=0.1):
         job = await ended(shop.store, job_id)
     assert job.status is Status.SUCCEEDED
     weights = [

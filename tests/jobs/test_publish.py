@@ -16,8 +16,8 @@ from stillhouse.wire.fine_tuning import NewJob, read_job
 from tests.jobs.working import PROJECT, add_job
 
 
-async def test_a_job_is_published_once_and_only_by_its_worker(tmp_path):
-    store = await Store.open(None, tmp_path)
+async def test_a_job_is_published_once_and_only_by_its_worker(tmp_path, own_database):
+    store = await Store.open(own_database, tmp_path)
     asked = NewJob("small", "file-1", metadata={"student": "mine", "team": "a"})
     job_id = await add_job(store, asked)
     checkpoint = TuningCheckpoint("ftckpt_1", job_id, 1, 4, "ft:small:local::x", b"{}")

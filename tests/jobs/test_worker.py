@@ -13,20 +13,13 @@ from stillhouse.jobs.workflows import enqueue
 from stillhouse.storage.store import Store
 from stillhouse.wire.fine_tuning import NewJob
 from tests.jobs.working import add_job, ended, until, worker
-from tests.storage.databases import KINDS, new_database
 
 NOTING = {"module": "tests.jobs.noting_worker", "beat": 0.2, "patience": 5.0, "poll": 0.1}
 
 
-@pytest.fixture(params=["sqlite"])
-async def database(request) -> str | None:
-    """The URL of an empty database, None for the file in the home folder."""
-    return None if request.param == "sqlite" else await new_database(request.getfixturevalue("postgres_url"))
-
-
 @pytest.fixture
-async def store(database, tmp_path):
-    opened = await Store.open(database, tmp_path)
+async def store(own_database, tmp_path):
+    opened = await Store.open(own_database, tmp_path)
     yield opened
     await opened.close()
 
@@ -45,14 +38,13 @@ async def noted(home, *words: str) -> object:
     return await until(ready)
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
-async def test_a_killed_workers_workflow_is_gone_on_with_at_the_step_where_it_was(store, database, tmp_path):
-    with worker(tmp_path, database=database, **NOTING) as one:
+async def test_a_killed_workers_workflow_is_gone_on_with_at_the_step_where_it_was(store, own_database, tmp_path):
+    with worker(tmp_path, database=own_database, **NOTING) as one:
         await enqueue(store, "slow", "a")
         await noted(tmp_path, "second", "a")
         one.send_signal(signal.SIGKILL)
         one.wait()
-    with worker(tmp_path, database=database, **NOTING) as other:
+    with worker(tmp_path, database=own_database, **NOTING) as other:
         await until(lambda: _begun_twice(tmp_path))
         (tmp_path / "a").touch()
         await noted(tmp_path, "done", "a")
@@ -81,11 +73,11 @@ async def _begun_twice(home) -> bool:
     return [note[1] for note in notes(home)].count("second") == 2
 
 
-async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, database, tmp_path):
-    with worker(tmp_path, database=database, **NOTING) as one:
+async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, own_database, tmp_path):
+    with worker(tmp_path, database=own_database, **NOTING) as one:
         await enqueue(store, "slow", "a")
         await noted(tmp_path, "second", "a")
-        with worker(tmp_path, database=database, **NOTING) as other:
+        with worker(tmp_path, database=own_database, **NOTING) as other:
             one.send_signal(signal.SIGTERM)
             assert one.wait(20) == 0
             (tmp_path / "a").touch()
@@ -93,12 +85,11 @@ async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, 
             assert int(notes(tmp_path)[-1][0]) == other.pid
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
-async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, tmp_path, database):
-    with worker(tmp_path, database=database, **NOTING) as one:
+async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, tmp_path, own_database):
+    with worker(tmp_path, database=own_database, **NOTING) as one:
         await enqueue(store, "slow", "a")
         await noted(tmp_path, "second", "a")
-        with worker(tmp_path, database=database, **NOTING) as other:
+        with worker(tmp_path, database=own_database, **NOTING) as other:
             await until(lambda: _stopped_between_writes(one, tmp_path))
             await until(lambda: _begun_twice(tmp_path))
             one.send_signal(signal.SIGCONT)
@@ -108,22 +99,21 @@ async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, t
             assert [note[0] for note in notes(tmp_path) if note[1] == "done"] == [str(other.pid)]
 
 
-@pytest.mark.parametrize("database", KINDS, indirect=True)
-async def test_two_workers_share_the_work_and_do_nothing_twice(store, database, tmp_path):
+async def test_two_workers_share_the_work_and_do_nothing_twice(store, own_database, tmp_path):
     names = [f"n{number}" for number in range(12)]
     for name in names:
         (tmp_path / name).touch()
         await enqueue(store, "slow", name)
-    with worker(tmp_path, database=database, **NOTING), worker(tmp_path, database=database, **NOTING):
+    with worker(tmp_path, database=own_database, **NOTING), worker(tmp_path, database=own_database, **NOTING):
         for name in names:
             await noted(tmp_path, "done", name)
     done = [note[2] for note in notes(tmp_path) if note[1] == "done"]
     assert sorted(done) == sorted(names)
 
 
-async def test_an_error_is_told_and_ends_its_workflow_alone(store, database, tmp_path):
+async def test_an_error_is_told_and_ends_its_workflow_alone(store, own_database, tmp_path):
     (tmp_path / "a").touch()
-    with worker(tmp_path, database=database, **NOTING):
+    with worker(tmp_path, database=own_database, **NOTING):
         await enqueue(store, "bad", "x")
         await enqueue(store, "slow", "a")
         await noted(tmp_path, "broken", "x no x")
@@ -141,11 +131,11 @@ async def test_a_worker_ends_with_the_pipe_of_who_started_it(tmp_path):
         await store.close()
 
 
-async def test_what_no_queue_knows_is_ordered_anew_when_a_worker_starts(store, tmp_path):
+async def test_what_no_queue_knows_is_ordered_anew_when_a_worker_starts(store, own_database, tmp_path):
     job_id = await add_job(store, NewJob("small", "file-none"))
     for order in await store.orders.waiting():
         await store.orders.taken(order)
-    with worker(tmp_path):
+    with worker(tmp_path, database=own_database):
         job = await ended(store, job_id)
     assert b"deleted_training_file" in job.error
 

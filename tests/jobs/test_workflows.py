@@ -15,8 +15,8 @@ def test_jobs_are_among_them_and_one_learns_at_once():
     assert WORKFLOWS[LEARN].at_once == 1
 
 
-async def test_an_order_waits_for_a_worker(tmp_path):
-    store = await Store.open(None, tmp_path)
+async def test_an_order_waits_for_a_worker(tmp_path, own_database):
+    store = await Store.open(own_database, tmp_path)
     await enqueue(store, LEARN, "ftjob-1")
     assert [(each.workflow, each.argument) for each in await store.orders.waiting()] == [(LEARN, "ftjob-1")]
     await store.close()

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from stillhouse.storage.completions import Completions
 from stillhouse.storage.database import Database, database_url
 from stillhouse.storage.writer import Writer
-from tests.storage.databases import KINDS, new_database, postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """A PostgreSQL for all tests; each makes its own database in it."""
-    with postgres() as url:
-        yield url
+from tests.storage.databases import KINDS, new_database
 
 
 @pytest.fixture(params=KINDS)

@@ -1,4 +1,4 @@
-"""The databases that the tests of storage run on: a SQLite file, and a PostgreSQL of their own where one is there."""
+"""The databases that tests run on: a SQLite file, and a PostgreSQL of their own where one is there."""
 
 from __future__ import annotations
 
@@ -65,14 +65,11 @@ def postgres() -> Generator[str]:
             log.close()
 
 
-@contextmanager
-def database_of(kind: str) -> Generator[str | None]:
-    """The URL of a new, empty database in a PostgreSQL of its own; None for SQLite's, the file in the home folder."""
-    if kind == "sqlite":
-        yield None
-        return
-    with postgres() as server:
-        yield asyncio.run(new_database(server))
+def database_for(request: pytest.FixtureRequest) -> str | None:
+    """The URL of a new, empty database of the kind that a fixture is asked for; None is the file in the home folder."""
+    if request.param == "sqlite":
+        return None
+    return asyncio.run(new_database(request.getfixturevalue("postgres_url")))
 
 
 def unprivileged() -> pwd.struct_passwd | None:
@@ -96,12 +93,45 @@ def wait_for(log: Path, server: subprocess.Popen[bytes]) -> None:
     pytest.skip(f"PostgreSQL does not start here: {log.read_text()[-300:]}")
 
 
-async def new_database(server: str) -> str:
+async def new_database(server: str, name: str | None = None) -> str:
     """The URL of a new, empty database of a server."""
     import asyncpg
 
-    name = f"t{uuid.uuid4().hex}"
+    name = name or f"t{uuid.uuid4().hex}"
     connection = await asyncpg.connect(f"{server}/postgres")
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     return f"{server}/{name}"
+
+
+def database_option(database: str | None) -> list[str]:
+    """How a command is told of a database."""
+    return ["--database", database] if database else []
+
+
+def kept_bytes(database: str | None, home: Path) -> bytes:
+    """All that a database holds: SQLite's files, or every value of PostgreSQL's tables."""
+    if database is None:
+        return b"".join(path.read_bytes() for path in home.glob("stillhouse.db*"))
+    return asyncio.run(_values(database))
+
+
+def is_made(database: str | None, home: Path) -> bool:
+    """Whether a database has its file, or its tables."""
+    return (home / "stillhouse.db").exists() if database is None else bool(asyncio.run(_tables(database)))
+
+
+async def _tables(url: str) -> dict[str, list]:
+    """The rows of every table that we made."""
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    named = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = {name: await connection.fetch(f'SELECT * FROM "{name}"') for (name,) in named}
+    await connection.close()
+    return tables
+
+
+async def _values(url: str) -> bytes:
+    values = [value for rows in (await _tables(url)).values() for row in rows for value in row]
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)

@@ -20,10 +20,8 @@ from stillhouse.storage.records import Cut, Scope, Wanted
 from stillhouse.storage.restore import restore, verify
 from stillhouse.storage.store import Store
 from stillhouse.storage.tables import FILES, UPLOAD_PARTS
-from tests.storage.databases import new_database
+from tests.storage.databases import KINDS, new_database
 from tests.storage.stored import completion, numbers
-
-KINDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(params=KINDS)

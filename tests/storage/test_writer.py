@@ -188,7 +188,7 @@ from stillhouse.storage.tables import PROJECTS
 from stillhouse.storage.writer import Writer
 
 async def main():
-    database = await Database.open(database_url(None, Path(sys.argv[1])))
+    database = await Database.open(database_url(sys.argv[3] or None, Path(sys.argv[1])))
     writer = Writer(database, Durability(sys.argv[2]))
     async def one(n):
         await writer.insert({PROJECTS: [(f"{n:05}", 1)]}, 10)
@@ -202,12 +202,11 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("durability", ["sync", "batch"])
-async def test_what_was_acknowledged_survives_a_kill(tmp_path, durability):
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path, durability], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+async def test_what_was_acknowledged_survives_a_kill(tmp_path, own_database, durability):
+    command = [sys.executable, "-c", KILLED, tmp_path, durability, own_database or ""]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     acknowledged = done.stdout.split()
     assert len(acknowledged) > 290, done.stderr
-    database = await Database.open(database_url(None, tmp_path))
+    database = await Database.open(database_url(own_database, tmp_path))
     assert set(acknowledged) <= set(await names(database))
     await database.close()

@@ -10,14 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.evaluating import hands, world
-from tests.storage.databases import KINDS, database_of
 from tests.wire.test_sdks import OLD, python_with
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def url(request, tmp_path_factory):
-    home = tmp_path_factory.mktemp("home")
-    with database_of(request.param) as database, world(home, database) as where, hands(where):
+@pytest.fixture(scope="module")
+def url(database, tmp_path_factory):
+    with world(tmp_path_factory.mktemp("home"), database) as where, hands(where):
         yield where.base_url
 
 

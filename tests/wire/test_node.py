@@ -17,9 +17,9 @@ ROWS = '{"number": 1}\n{"number": 2}\n'
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory) -> dict:
+def seen(database, tmp_path_factory) -> dict:
     """What the client saw."""
-    app = create_app(House.of([Keywords()]), Shelf(None, tmp_path_factory.mktemp("home")))
+    app = create_app(House.of([Keywords()]), Shelf(database, tmp_path_factory.mktemp("home")))
     with served(app) as url:
         return seen_by_node("calls.mjs", f"{url}/v1", "desk/triage", json.dumps(prompt("do it now")))
 

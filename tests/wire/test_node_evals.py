@@ -9,9 +9,9 @@ from tests.wire.node_client import seen_by_node
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory) -> dict:
+def seen(database, tmp_path_factory) -> dict:
     """What the client saw."""
-    with world(tmp_path_factory.mktemp("home")) as where, hands(where):
+    with world(tmp_path_factory.mktemp("home"), database) as where, hands(where):
         return seen_by_node("evals.mjs", where.base_url)
 
 

@@ -14,13 +14,13 @@ from tests.wire.node_client import seen_by_node
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory) -> dict:
+def seen(database, tmp_path_factory) -> dict:
     """What the client saw of a gateway with a worker and the base model `small`."""
     home = tmp_path_factory.mktemp("home")
     save_base(home / "models" / "small")
-    house, crew = House(), Crew(None, home)
+    house, crew = House(), Crew(database, home)
     house.enter(crew)
-    with served(create_app(house, Shelf(None, home), wake=crew.wake)) as url:
+    with served(create_app(house, Shelf(database, home), wake=crew.wake)) as url:
         return seen_by_node("fine_tuning.mjs", f"{url}/v1", seconds=240)
 
 

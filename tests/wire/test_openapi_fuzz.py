@@ -10,7 +10,6 @@ import re
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -32,7 +31,6 @@ from schemathesis.specs.openapi.checks import (
 
 from stillhouse.gateway.document import NAMED
 from tests.gateway.furnished import Furnished, furnished
-from tests.storage.databases import KINDS, database_of
 
 
 def what_is_forbidden_is_refused(context, response, case) -> bool | None:
@@ -212,23 +210,16 @@ def check(seen: Seen, cases: int) -> None:
     assert seen.cases >= cases
 
 
-@pytest.fixture(params=KINDS)
-def database(request) -> Iterator[str | None]:
-    """SQLite in the home folder, or an empty database of PostgreSQL."""
-    with database_of(request.param) as url:
-        yield url
-
-
-def test_what_the_document_allows_and_what_it_does_not(tmp_path, database):
+def test_what_the_document_allows_and_what_it_does_not(tmp_path, own_database):
     seen = Seen()
-    with furnished(tmp_path, 2, database) as house:
+    with furnished(tmp_path, 2, own_database) as house:
         fuzz(house, 1, 2, seen)
     check(seen, 150)
 
 
-def test_bodies_that_are_none(tmp_path, database):
+def test_bodies_that_are_none(tmp_path, own_database):
     """Every operation that takes a body refuses what is no such body, in OpenAI's words."""
-    with furnished(tmp_path, 2, database) as house, requests.Session() as session:
+    with furnished(tmp_path, 2, own_database) as house, requests.Session() as session:
         for path, at in told(house)["paths"].items():
             for method, one in at.items():
                 if "requestBody" not in one:

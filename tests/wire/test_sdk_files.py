@@ -14,7 +14,7 @@ from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, served
 from tests.wire.sdk_files import ROWS
-from tests.wire.test_sdks import OLD, python_with
+from tests.wire.test_sdks import OLD, ON_SQLITE, python_with
 
 TEXT = ROWS.decode()
 SEEN = {
@@ -32,8 +32,8 @@ SEEN = {
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    with served(create_app(House.of([Keywords()]), Shelf(None, tmp_path_factory.mktemp("home")))) as url:
+def url(database, tmp_path_factory):
+    with served(create_app(House.of([Keywords()]), Shelf(database, tmp_path_factory.mktemp("home")))) as url:
         yield url
 
 
@@ -50,6 +50,7 @@ def test_the_newest_client(url):
     assert seen == SEEN
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("old", OLD)
 def test_an_old_client(old, url):
     assert called_with(python_with(old), url) == {"version": old, **SEEN}

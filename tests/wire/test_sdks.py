@@ -43,9 +43,13 @@ def _install(old: str, folder: Path, python: Path, done: Path) -> None:
         done.touch()
 
 
+ON_SQLITE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""Old clients say what new ones say, at some seconds each: one that speaks to PostgreSQL too is enough."""
+
+
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    shelf = Shelf(None, tmp_path_factory.mktemp("home"))
+def url(database, tmp_path_factory):
+    shelf = Shelf(database, tmp_path_factory.mktemp("home"))
     with served(create_app(House.of([Keywords()]), shelf=shelf)) as url:
         yield url
 
@@ -91,6 +95,7 @@ def test_the_newest_client(url):
     check(seen)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("old", OLD)
 def test_an_old_client(old, url):
     seen = called_with(python_with(old), url)

@@ -25,12 +25,12 @@ def stored(number: int, reason: str = "stop") -> StoredCompletion:
 
 
 @pytest.fixture
-async def url(tmp_path):
+async def url(tmp_path, own_database):
     save_base(tmp_path / "models" / "small")
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
     await store.completions.add("default", *[stored(number) for number in range(40)], stored(99, "length"))
     await store.close()
-    with served(create_app(House(), Shelf(None, tmp_path))) as url:
+    with served(create_app(House(), Shelf(own_database, tmp_path))) as url:
         yield url
 
 

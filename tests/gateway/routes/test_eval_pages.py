@@ -35,11 +35,11 @@ PROMPT = {"type": "template", "template": [{"role": "user", "content": "{{item.q
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(database, tmp_path_factory):
     """A finished run with an item of each kind, and text that means harm."""
     rows = [{"q": "one two three four five", "a": "ONE TWO THREE FOUR FIVE"}, {"q": EVIL, "a": "x"}, {"q": "fail"}]
     home = tmp_path_factory.mktemp("home")
-    with world(home) as where, hands(where), OpenAI(base_url=where.base_url, api_key="k") as client:
+    with world(home, database) as where, hands(where), OpenAI(base_url=where.base_url, api_key="k") as client:
         config = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
         made = client.evals.create(name=EVIL, data_source_config=config, testing_criteria=CRITERIA)
         content = {"type": "file_content", "content": [{"item": row} for row in rows]}

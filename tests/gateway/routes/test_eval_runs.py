@@ -12,7 +12,6 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.jobs.evaluating import TOOL, hands, until_done, world
-from tests.storage.databases import KINDS, database_of
 
 ITEM = {"type": "object", "properties": {"q": {"type": "string"}, "a": {"type": "string"}}, "required": ["q"]}
 CUSTOM = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
@@ -42,13 +41,6 @@ SCORE = {
 }
 ROWS = [{"item": {"q": "one two", "a": "ONE TWO"}}, {"item": {"q": "three", "a": "three"}}]
 PROMPT = {"type": "template", "template": [{"role": "user", "content": "{{item.q}}"}]}
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request):
-    """The URL of a database of each kind; None is the file in the home folder."""
-    with database_of(request.param) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from openai import AsyncOpenAI, OpenAI
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.jobs.evaluating import world
-from tests.storage.databases import KINDS, database_of
 
 ITEM = {"type": "object", "properties": {"q": {"type": "string"}, "a": {"type": "string"}}, "required": ["q"]}
 CUSTOM = {"type": "custom", "item_schema": ITEM, "include_sample_schema": True}
@@ -23,13 +22,6 @@ CHECK = {
     "reference": "{{ item.a }}",
     "operation": "eq",
 }
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request):
-    """The URL of a database of each kind; None is the file in the home folder."""
-    with database_of(request.param) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -23,16 +23,8 @@ from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import Keywords, served, status_of
-from tests.storage.databases import KINDS, database_of
 
 ROWS = b'{"messages": []}\n\n{"messages": [1]}\n'
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request):
-    """The URL of a database of each kind; None is the file in the home folder."""
-    with database_of(request.param) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -284,14 +276,14 @@ def test_a_body_that_says_it_is_far_too_large_is_refused_before_it_comes(url):
     assert b"512 MiB" in answer
 
 
-def test_no_project_reaches_the_files_of_another(tmp_path):
+def test_no_project_reaches_the_files_of_another(tmp_path, own_database):
     async def make_keys() -> list[str]:
-        store = await Store.open(None, tmp_path)
+        store = await Store.open(own_database, tmp_path)
         made = [(await store.keys.create(name, name, [Scope.ADMIN]))[1] for name in ("p", "q")]
         await store.close()
         return made
 
-    shelf = Shelf(None, tmp_path)
+    shelf = Shelf(own_database, tmp_path)
     mine, theirs = [partial(OpenAI, api_key=key, max_retries=0) for key in asyncio.run(make_keys())]
     app = create_app(House.of([Keywords()]), shelf, Gate(shelf))
     with served(app) as url, mine(base_url=f"{url}/v1") as owner, theirs(base_url=f"{url}/v1") as other:

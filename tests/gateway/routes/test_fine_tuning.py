@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import openai
@@ -20,7 +19,6 @@ from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status
 from tests.gateway.serving import served
 from tests.jobs.writers import chats, jsonl, pairs, save_base
-from tests.storage.databases import KINDS, database_of
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +31,9 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def url(home):
+def url(home, database):
     """A gateway without a worker: jobs stay as they were ordered."""
-    with served(create_app(House(), Shelf(None, home))) as url:
+    with served(create_app(House(), Shelf(database, home))) as url:
         yield url
 
 
@@ -49,18 +47,11 @@ def file(sdk) -> str:
     return sdk.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune").id
 
 
-@pytest.fixture(params=KINDS)
-def database(request) -> Iterator[str | None]:
-    """The URL of an empty database; None for the file in the home folder."""
-    with database_of(request.param) as url:
-        yield url
-
-
-def test_the_whole_life_of_a_job(tmp_path, client, database):
+def test_the_whole_life_of_a_job(tmp_path, client, own_database):
     save_base(tmp_path / "models" / "small")
-    house, crew = House(), Crew(database, tmp_path)
+    house, crew = House(), Crew(own_database, tmp_path)
     house.enter(crew)
-    with served(create_app(house, Shelf(database, tmp_path), wake=crew.wake)) as url:
+    with served(create_app(house, Shelf(own_database, tmp_path), wake=crew.wake)) as url:
         sdk = client(url)
         file = sdk.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune")
         valid = sdk.files.create(file=("valid.jsonl", jsonl(chats(3))), purpose="fine-tune")
@@ -133,10 +124,10 @@ def test_only_a_job_that_waits_or_runs_is_paused(sdk, file):
         sdk.fine_tuning.jobs.resume(job.id)
 
 
-async def test_a_job_in_the_queue_is_paused_and_put_back(url, home, file):
+async def test_a_job_in_the_queue_is_paused_and_put_back(url, home, database, file):
     sdk = OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0)  # `paused` is no status that it knows
     job = sdk.fine_tuning.jobs.create(model="small", training_file=file)
-    store = await Store.open(None, home)
+    store = await Store.open(database, home)
     await store.jobs.queue(job.id, Status.VALIDATING, NewEvent("validated", "Files validated"))
     await store.close()
     assert sdk.fine_tuning.jobs.pause(job.id).status == "paused"
@@ -218,12 +209,12 @@ def test_a_job_that_is_not_there_is_not_found(sdk):
         assert refused.value.code == "fine_tune_not_found"
 
 
-async def test_a_foreign_project_sees_neither_jobs_nor_models(tmp_path):
+async def test_a_foreign_project_sees_neither_jobs_nor_models(tmp_path, own_database):
     save_base(tmp_path / "models" / "small")
-    store = await Store.open(None, tmp_path)
+    store = await Store.open(own_database, tmp_path)
     secrets = [(await store.keys.create(project, project, [Scope.ADMIN]))[1] for project in ("one", "two")]
     await store.close()
-    shelf = Shelf(None, tmp_path)
+    shelf = Shelf(own_database, tmp_path)
     with served(create_app(House(), shelf, Gate(shelf))) as url:
         one, two = (OpenAI(base_url=f"{url}/v1", api_key=secret, max_retries=0) for secret in secrets)
         file = one.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune").id

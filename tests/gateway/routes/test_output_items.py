@@ -20,8 +20,8 @@ SAMPLES = [{"output_text": "0"}, {"output_text": "x"}, None]
 
 
 @pytest.fixture(scope="module")
-def where(tmp_path_factory):
-    with world(tmp_path_factory.mktemp("home")) as made, hands(made):
+def where(database, tmp_path_factory):
+    with world(tmp_path_factory.mktemp("home"), database) as made, hands(made):
         yield made
 
 

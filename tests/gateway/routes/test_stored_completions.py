@@ -12,14 +12,6 @@ from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import LABELS, Keywords, prompt, served, status_of
-from tests.storage.databases import KINDS, database_of
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request):
-    """The URL of a database of each kind; None is the file in the home folder."""
-    with database_of(request.param) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

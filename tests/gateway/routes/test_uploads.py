@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import sqlite3
 import time
 from contextlib import contextmanager
 
 import openai
 import pytest
+import sqlalchemy as sql
 from openai import OpenAI
 
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
+from stillhouse.storage.store import Store
+from stillhouse.storage.tables import UPLOADS
 from tests.gateway.routes.test_files import lying, refusal
 from tests.gateway.serving import Keywords, served
-from tests.storage.databases import KINDS, database_of
 
 WHOLE = b"".join(b'{"row": %d}\n' % number for number in range(40))
 WISH = {"filename": "Über.jsonl", "bytes": len(WHOLE), "mime_type": "text/jsonl", "purpose": "fine-tune"}
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def database(request):
-    with database_of(request.param) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +45,9 @@ def sdk(url, home):
 
 
 @contextmanager
-def started(home):
+def started(home, database):
     """A client of a server that has just been started."""
-    app = create_app(House.of([Keywords()]), Shelf(None, home))
+    app = create_app(House.of([Keywords()]), Shelf(database, home))
     with served(app) as url, OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
         yield sdk
 
@@ -166,25 +162,29 @@ def test_what_is_not_there_is_not_found(sdk):
         assert error.body["message"] == "No such Upload object: upload_never"
 
 
-def test_an_upload_is_gone_on_with_after_a_restart(tmp_path):
-    with started(tmp_path) as sdk:
+def test_an_upload_is_gone_on_with_after_a_restart(tmp_path, own_database):
+    with started(tmp_path, own_database) as sdk:
         upload = sdk.uploads.create(**WISH)
         parts = sent(sdk, upload, WHOLE[:200])
-    with started(tmp_path) as sdk:
+    with started(tmp_path, own_database) as sdk:
         parts += sent(sdk, upload, WHOLE[200:])
-    with started(tmp_path) as sdk:
+    with started(tmp_path, own_database) as sdk:
         done = sdk.uploads.complete(upload.id, part_ids=parts)
         assert sdk.files.content(done.file.id).read() == WHOLE
 
 
-def test_an_upload_that_nobody_goes_on_with_expires(tmp_path):
-    with started(tmp_path) as sdk:
+def test_an_upload_that_nobody_goes_on_with_expires(tmp_path, own_database):
+    async def pass_time() -> None:
+        store = await Store.open(own_database, tmp_path)
+        async with store.database.writing() as connection:
+            await connection.execute(sql.update(UPLOADS).values(expires=int(time.time()) - 1))
+        await store.close()
+
+    with started(tmp_path, own_database) as sdk:
         upload = sdk.uploads.create(**WISH)
         parts = sent(sdk, upload, WHOLE)
-    with sqlite3.connect(tmp_path / "stillhouse.db") as database:
-        database.execute("UPDATE uploads SET expires = ?", (int(time.time()) - 1,))
-    database.close()
-    with started(tmp_path) as sdk:
+    asyncio.run(pass_time())
+    with started(tmp_path, own_database) as sdk:
         error = refusal(sdk.uploads.complete, upload_id=upload.id, part_ids=parts)
         assert (error.status_code, error.code) == (400, "invalid_upload_state")
         assert "expired" in error.body["message"]
