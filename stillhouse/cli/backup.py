@@ -37,7 +37,7 @@ def backup(
     It is of one moment. Servers and workers may run meanwhile, and nobody waits. The file says what is in it and
     carries the hash of each part; `stillhouse restore FILE --verify` checks them.
     """
-    place = settings.home(home)
+    place, database = settings.home(home), settings.database(database)
 
     async def work() -> Manifest:
         from stillhouse.storage.backup import backup

@@ -1,97 +1,90 @@
-"""`stillhouse export`: what a server keeps, as plain JSON lines that need nothing of ours to be read."""
+"""`stillhouse export`: a student for another runtime; or what a server keeps, as plain JSON lines."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+from typing import Annotated
 
-import orjson
 import typer
 
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.export_kept import What, export_kept
 from stillhouse.cli.transfer import Transfer
 from stillhouse.errors import UsageError
-from stillhouse.storage.records import Cut, Page, Wanted
+from stillhouse.extras import require
 
-if TYPE_CHECKING:
-    from stillhouse.storage.store import Store
-
-__all__ = ["What", "export"]
-
-TOGETHER = 500
-"""Rows that are read at once."""
-
-Lines = AsyncGenerator[tuple[str, bytes]]
-"""The file that a line belongs to, and the line."""
-
-
-class What(StrEnum):
-    """What is exported."""
-
-    COMPLETIONS = "completions"
-    FILES = "files"
-    EVALS = "evals"
-    JOBS = "jobs"
-
-
-class Row(Protocol):
-    """Anything that has an id."""
-
-    @property
-    def id(self) -> str: ...
-
-
-Kind = TypeVar("Kind", bound=Row)
+__all__ = ["export"]
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="The folder to write into; files of the same names are replaced.")],
+    out: Annotated[Path, typer.Option(help="The folder to write into: a new one, or an earlier export.")],
+    student: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[BUNDLE]",
+            help="The student to export: a bundle, a Transformers or Sentence-Transformers folder, or a hub id. "
+            "Without one, what a server keeps is exported.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="The runtime to export the student to: onnx, safetensors, ...", show_default=False),
+    ] = None,
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            help="Rows on which the export must answer as the student: JSONL with a text each or recorded calls; a "
+            ".npz file with images.",
+            show_default="rows quoted in the bundle, and drawn ones",
+        ),
+    ] = None,
     what: Annotated[
         list[What] | None,
         typer.Option(
-            help="Stored calls with their messages, files with their bytes, evals with runs and output items, or "
-            "fine-tuning jobs with their events. Give several to have them all.",
+            help="Of a server: stored calls with their messages, files with their bytes, evals with runs and output "
+            "items, or fine-tuning jobs with their events. Give several to have them all.",
             show_default="everything",
         ),
     ] = None,
-    project: Annotated[str, typer.Option(help="Whose they are.")] = "default",
-    home: Annotated[Path | None, typer.Option(help="The folder that holds everything.", show_default=False)] = None,
+    project: Annotated[str, typer.Option(help="Of a server: whose they are.")] = "default",
+    home: Annotated[
+        Path | None, typer.Option(help="Of a server: the folder that holds everything.", show_default=False)
+    ] = None,
     database: Annotated[
         str | None,
         typer.Option(
             help="The database that the server keeps calls in.", show_default="stillhouse.db in the home folder"
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the files and their lines.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object: the files, and how alike answers are or their lines.")
+    ] = False,
 ) -> None:
-    """Write what is kept into files with one JSON object a line, in the form in which the API shows it.
+    """Write a student for another runtime, run it there, and keep it when it answers the same.
 
-    Stored calls have their messages as well, so that `stillhouse distill` and `stillhouse import` read them.
-    Keys are not exported. Servers may run meanwhile.
+    Without a student: write what a server keeps into files with one JSON object a line, in the form in which the API
+    shows it; files of the same names are replaced. Stored calls have their messages as well, so that `stillhouse
+    distill` and `stillhouse import` read them. Keys are not exported. Servers may run meanwhile.
     """
+    if student is not None:
+        if what or home or database:
+            raise UsageError(
+                "--what, --home and --database are for what a server keeps; leave them out with a student."
+            )
+        _student(student, to, out, verify, json)
+        return
+    if to or verify:
+        raise UsageError("--to and --verify are for a student. Name its bundle: stillhouse export BUNDLE --to onnx ...")
     if out.is_file():
         raise UsageError(f"--out {out} is a file. Name a folder.")
     place = settings.home(home)
 
     async def work() -> dict[str, int]:
-        from stillhouse.storage.database import database_url
-        from stillhouse.storage.store import Store
-
-        url = database_url(database, place)
-        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise UsageError(f"There is nothing to export: {url.database} is not there. Name the --home of the server.")
-        store = await Store.open(database, place)
-        try:
-            with Transfer(progress(), unit="lines") as told:
-                return await _export(store, project, what or list(What), out, told)
-        finally:
-            await store.close()
+        with Transfer(progress(), unit="lines") as told:
+            return await export_kept(place, database, project, what or list(What), out, told)
 
     counts = asyncio.run(work())
     if json:
@@ -101,103 +94,26 @@ def export(
         words().print(f"{out / name}: {count} lines", markup=False, highlight=False, soft_wrap=True)
 
 
-async def _export(
-    store: Store, project: str, what: list[What], out: Path, told: Callable[[str, int], None]
-) -> dict[str, int]:
-    """Write the files; how many lines each has. Each takes its place when it is whole."""
-    sources: dict[What, tuple[tuple[str, ...], Callable[[], Lines]]] = {
-        What.COMPLETIONS: (("completions.jsonl",), lambda: _completions(store, project)),
-        What.FILES: (("files.jsonl",), lambda: _files(store, project, out / "files")),
-        What.EVALS: (("evals.jsonl", "eval_runs.jsonl", "eval_output_items.jsonl"), lambda: _evals(store, project)),
-        What.JOBS: (("jobs.jsonl", "job_events.jsonl"), lambda: _jobs(store, project)),
-    }
-    out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    counts: dict[str, int] = {}
-    for each in what:
-        names, lines = sources[each]
-        waiting = {name: _private(out / f".{name}.partial") for name in names}
-        try:
-            async for name, line in lines():
-                waiting[name].write(line + b"\n")
-                counts[name] = counts.get(name, 0) + 1
-                told(name, 1)
-            for name, file in waiting.items():
-                file.close()
-                (out / f".{name}.partial").replace(out / name)
-                counts.setdefault(name, 0)
-        finally:
-            for name, file in waiting.items():
-                file.close()
-                (out / f".{name}.partial").unlink(missing_ok=True)
-    return counts
+def _student(student: str, to: str | None, out: Path, verify: Path | None, json: bool) -> None:
+    """Export a student, and say what became of it."""
+    require("train", "export a student")
+    from stillhouse.recipes.export import TARGETS, export_student
 
-
-async def _completions(store: Store, project: str) -> Lines:
-    from stillhouse.wire.stored_completions import write_stored
-
-    after: str | None = None
-    while True:
-        page = await store.completions.page(project, Wanted(), Cut(TOGETHER, after, ascending=True))
-        rows = await store.completions.several(project, [row.id for row in page.rows]) if page else []
-        for row in rows:
-            shown = write_stored(row.answer, row.metadata)
-            yield "completions.jsonl", shown[:-1] + b',"messages":' + row.messages + b"}"
-        if page is None or not page.has_more:
-            return
-        after = page.rows[-1].id
-
-
-async def _files(store: Store, project: str, folder: Path) -> Lines:
-    from stillhouse.gateway.routes.files import card_of
-    from stillhouse.wire.files import write_file
-
-    folder.mkdir(mode=0o700, exist_ok=True)
-    async for file in _all(lambda cut: store.files.page(project, None, cut)):
-        with await store.files.open(file) as content, _private(folder / file.id) as copy:
-            await asyncio.to_thread(shutil.copyfileobj, content, copy)
-        yield "files.jsonl", write_file(card_of(file))
-
-
-async def _evals(store: Store, project: str) -> Lines:
-    from stillhouse.evaluation.kept import show_eval, show_run
-
-    async for each in _all(lambda cut: store.evals.page(project, cut)):
-        yield "evals.jsonl", orjson.dumps(show_eval(each))
-        eval_id = each.id
-        async for run in _all(lambda cut, eval_id=eval_id: store.eval_runs.page(project, eval_id, cut)):
-            yield "eval_runs.jsonl", orjson.dumps(show_run(run, ""))
-            run_id = run.id
-            async for item in _all(lambda cut, run_id=run_id: store.eval_items.page(run_id, cut)):
-                yield "eval_output_items.jsonl", item.content
-
-
-async def _jobs(store: Store, project: str) -> Lines:
-    from stillhouse.gateway.routes.fine_tuning import job_parts
-    from stillhouse.wire.fine_tuning import EventView, write_events, write_job
-
-    async for job in _all(lambda cut: store.jobs.page(project, cut)):
-        yield "jobs.jsonl", write_job(*job_parts(job))
-        job_id = job.id
-        async for row in _all(lambda cut, job_id=job_id: store.jobs.events(job_id, cut)):
-            view = EventView(row.id, row.created, row.level, row.message, row.data, row.metrics)
-            [event] = orjson.loads(write_events([view], has_more=False))["data"]
-            yield "job_events.jsonl", orjson.dumps({"job_id": job_id, **event})
-
-
-async def _all(page: Callable[[Cut], Awaitable[Page[Kind] | None]]) -> AsyncGenerator[Kind]:
-    """Every row of a list, oldest first."""
-    after: str | None = None
-    while True:
-        found = await page(Cut(TOGETHER, after, ascending=True))
-        if found is None:
-            return
-        for row in found.rows:
-            yield row
-        if not found.has_more:
-            return
-        after = found.rows[-1].id
-
-
-def _private(path: Path) -> Any:
-    """A new file, for its owner only."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    if to is None:
+        raise UsageError(f"Say what to export {student} to: --to with one of {', '.join(TARGETS)}.")
+    console = progress()
+    outcome = export_student(
+        student, to, out, verify, lambda line: console.print(f"{line} ...", markup=False, highlight=False, style="dim")
+    )
+    if json:
+        emit({"out": str(out), **outcome.to_json()})
+        return
+    parity = outcome.parity
+    lines = [f"{outcome.out / name}" for name in outcome.files]
+    compared = (
+        f"On {outcome.samples}: {parity.agreement:.2%} of {parity.rows} answers are the same, and the largest "
+        f"difference is {parity.largest_difference:.2g}."
+    )
+    lines += [compared if parity.rows else "It was not run here, and not compared.", *outcome.notes]
+    for line in lines:
+        words().print(line, markup=False, highlight=False, soft_wrap=True)

@@ -79,7 +79,7 @@ def import_(
     async def work() -> dict[str, Any]:
         from stillhouse.storage.store import Store
 
-        store = await Store.open(database, settings.home(home))
+        store = await Store.open(settings.database(database), settings.home(home))
         try:
             with Transfer(progress(), unit="lines") as told:
                 if kind == Kind.OPENAI_STORED:

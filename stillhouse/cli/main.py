@@ -24,6 +24,7 @@ VERBS = {
     "distill": "Turn recorded traffic into a small student with a certificate and a report.",
     "train": "Train the student of a recipe, or list the recipes that there are.",
     "run": "Run a recipe from start to end: label, shrink, train, evaluate.",
+    "compress": "Make a model smaller until it reaches a goal of size, speed or quality.",
     "label": "Keep what a recipe's teacher says of its data, for offline training.",
     "inspect": "Show what a bundle promises: its manifest and its certificate.",
     "certify": "Repeat a bundle's certificate on new traffic.",
@@ -34,7 +35,7 @@ VERBS = {
     "keys": "Make, list and revoke the API keys of a server.",
     "backup": "Keep a copy of everything that a server keeps, in one file.",
     "restore": "Check a backup, or put it into an empty home folder.",
-    "export": "Write what a server keeps into plain files of JSON lines.",
+    "export": "Write a student for another runtime, or what a server keeps into files of JSON lines.",
     "import": "Take over stored calls and evals from the hosted suite or promptfoo.",
     "doctor": "Check this machine and say what is missing.",
 }

@@ -45,7 +45,7 @@ def restore(
         raise UsageError("--verify touches nothing, so that there is nothing for --force to replace. Leave one out.")
     if not file.is_file():
         raise UsageError(f"There is no file {file}.")
-    place = settings.home(home)
+    place, database = settings.home(home), settings.database(database)
     with Transfer(progress(), total=file.stat().st_size) as told:
         if verify:
             manifest = restore.verify(file, told)

@@ -1,70 +1,69 @@
-"""A student as an ONNX graph: `input_ids` and `attention_mask` in, `logits` out, any batch and length."""
+"""Students as ONNX graphs, any batch and length: classifiers of text and of images, and sentence encoders."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import final
 
-import onnx
 import torch
-from torch import nn
-from torch.export import Dim
+from torch import Tensor, nn
 
-__all__ = ["export_onnx"]
+from stillhouse.export.graph import free, write_graph
+from stillhouse.export.pooling import Stack
 
-_OPSET = 20
+__all__ = ["export_embedding", "export_image", "export_onnx"]
 
 
 def export_onnx(student: nn.Module, path: Path) -> None:
-    """Write `student` to `path` as one self-contained file, the same bytes for the same weights.
+    """Write a text classifier to `path`: `input_ids` and `attention_mask` `[rows, tokens]` in, `logits` out."""
+    _write_reader(student.to("cpu"), path, ["logits"])
 
-    The student is put into evaluation mode. Names of source files and lines, which the exporter leaves
-    in the graph, are taken out: they would make the bytes depend on the machine.
+
+def export_image(model: nn.Module, path: Path, size: tuple[int, int, int]) -> None:
+    """Write an image classifier to `path`: `pixel_values` `[rows, channels, height, width]` in, `logits` out.
+
+    `size` is `(channels, height, width)`, which is fixed; rows are free.
     """
-    student = student.to("cpu").eval()
+    given = (torch.zeros(2, *size),)
+    write_graph(_Seen(model), path, given, (free("rows"),), ["pixel_values"], ["logits"])
+
+
+def export_embedding(model: nn.Module, stack: Stack, path: Path) -> None:
+    """Write a sentence encoder to `path`: `input_ids` and `attention_mask` in, states and vectors out.
+
+    Outputs are `last_hidden_state` `[rows, tokens, width]` and `sentence_embedding` `[rows, width]`, as `stack` makes
+    it of them.
+    """
+    _write_reader(_Embedded(model, stack), path, ["last_hidden_state", "sentence_embedding"])
+
+
+def _write_reader(module: nn.Module, path: Path, outputs: list[str]) -> None:
+    """Write a module that reads ids and a mask."""
     ids = torch.ones(2, 5, dtype=torch.long)
-    shapes = {0: Dim("rows", min=1, max=4096), 1: Dim("tokens", min=1, max=4096)}
-    with _quiet(), torch.no_grad():
-        program = torch.onnx.export(
-            student,
-            (ids, torch.ones_like(ids)),
-            dynamo=True,
-            opset_version=_OPSET,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_shapes={"input_ids": shapes, "attention_mask": shapes},
-            verbose=False,
-        )
-    assert program is not None
-    model = program.model_proto
-    _forget_origins(model)
-    onnx.save_model(model, str(path), save_as_external_data=False)
+    axes = free("rows", "tokens")
+    write_graph(module, path, (ids, torch.ones_like(ids)), (axes, axes), ["input_ids", "attention_mask"], outputs)
 
 
-def _forget_origins(model: onnx.ModelProto) -> None:
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    for function in model.functions:
-        for part in (function, *function.node):
-            part.ClearField("metadata_props")
-            part.ClearField("doc_string")
+@final
+class _Seen(nn.Module):
+    """An image classifier that gives its logits alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.model(pixel_values=pixel_values).logits
 
 
-@contextmanager
-def _quiet() -> Generator[None]:
-    """The exporter's notes (no torchvision here, a deprecated call of its own there) concern no user."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+@final
+class _Embedded(nn.Module):
+    """A sentence encoder that gives the states of tokens and the vector of the text."""
+
+    def __init__(self, model: nn.Module, stack: Stack) -> None:
+        super().__init__()
+        self.model, self.stack = model, stack
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states, self.stack(states, attention_mask)

@@ -12,7 +12,7 @@ from torch import nn
 from stillhouse.errors import UsageError
 from stillhouse.models.load import CausalModel, Dtype, load_causal, load_tokenizer
 
-__all__ = ["load_writer"]
+__all__ = ["SETTINGS", "load_writer"]
 
 SETTINGS = "adapter_config.json"
 

@@ -133,6 +133,9 @@ def _linear(head: nn.Module, states: Tensor) -> tuple[Tensor, Tensor, Tensor | N
         return _linear(saved[active[0]] if active else head.original_module, states)  # pyright: ignore[reportArgumentType]
     if isinstance(getattr(head, "lora_A", None), nn.ModuleDict):
         return _adapted(head, states)
+    product: Any = getattr(head, "product", None)
+    if product is not None:  # a head that keeps its weight in another form says itself what is multiplied
+        return product(states)
     if isinstance(head, nn.Linear) and type(head).forward is nn.Linear.forward:
         return states, head.weight, head.bias
     raise UsageError(

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.extras import EXTRAS, folder_of, install, missing, require
+from stillhouse.models.factored import as_dense, factor_again, is_factored
 from stillhouse.models.hub import commit_of, only_local
 from stillhouse.models.layers import output_head
 
@@ -125,7 +126,8 @@ def load_encoder(name: str) -> Encoder:
     local = only_local(source)
     try:
         config = AutoConfig.from_pretrained(source, local_files_only=local)
-        model = AutoModel.from_pretrained(source, config=config, dtype=torch.float32, local_files_only=local)
+        with as_dense(source) as folder:
+            model = AutoModel.from_pretrained(folder, config=config, dtype=torch.float32, local_files_only=local)
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
     except _TROUBLE as error:
         raise _cannot_load("encoder", name, error) from error
@@ -138,6 +140,7 @@ def load_encoder(name: str) -> Encoder:
     backend.no_truncation()
     if isinstance(getattr(model, "pooler", None), nn.Module):
         model.pooler = None  # a head of its pretraining, which no student reads
+    factor_again(model, source)
     return Encoder(name, model, backend)
 
 
@@ -147,6 +150,8 @@ def load_causal(name: str, dtype: Dtype = "float32", bits: Literal[4, 8] | None 
     With `bits` the weights of its linear layers are held in 4 (NF4) or 8 bits, for a teacher that only answers or a
     student that learns by LoRA; that needs the package bitsandbytes. Raises UsageError saying what was tried.
     """
+    if bits is not None and is_factored(name):
+        raise UsageError(f"{name!r} has factored layers, which are not held in {bits} bits. Load it without bits.")
     quantization = None if bits is None else _quantization(bits, dtype)
     transformers_logging.disable_progress_bar()
     local = only_local(name)
@@ -154,19 +159,21 @@ def load_causal(name: str, dtype: Dtype = "float32", bits: Literal[4, 8] | None 
         config = AutoConfig.from_pretrained(name, local_files_only=local)
         if getattr(config, "is_encoder_decoder", False) or (config.architectures and not _writes(config)):
             raise UsageError(f"{name!r} is not a causal language model but {_kind(config)}. Choose one that writes.")
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name,
-            config=config,
-            dtype=getattr(torch, dtype),
-            quantization_config=quantization,
-            output_loading_info=True,
-            local_files_only=local,
-        )
+        with as_dense(name) as folder:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=getattr(torch, dtype),
+                quantization_config=quantization,
+                output_loading_info=True,
+                local_files_only=local,
+            )
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=local)
     except _TROUBLE as error:
         raise _cannot_load("language model", name, error) from error
     model, report = loaded
     _check_whole(name, model, report)
+    factor_again(model, name)
     return CausalModel(name, model.eval(), tokenizer)
 
 
@@ -185,19 +192,21 @@ def load_image(name: str, dtype: Dtype = "float32", labels: int | None = None) -
     local = only_local(name)
     try:
         config = AutoConfig.from_pretrained(name, local_files_only=local, **wanted)
-        model, report = AutoModelForImageClassification.from_pretrained(
-            name,
-            config=config,
-            dtype=getattr(torch, dtype),
-            ignore_mismatched_sizes=labels is not None,
-            output_loading_info=True,
-            local_files_only=local,
-        )
+        with as_dense(name) as folder:
+            model, report = AutoModelForImageClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=getattr(torch, dtype),
+                ignore_mismatched_sizes=labels is not None,
+                output_loading_info=True,
+                local_files_only=local,
+            )
         processor = None if bare else AutoImageProcessor.from_pretrained(name, local_files_only=local)
     except _TROUBLE as error:
         raise _cannot_load("image model", name, error) from error
     new = () if labels is None else tuple(output_head(model).parameters())
     _check_whole(name, model, report, new)
+    factor_again(model, name)
     return ImageModel(name, model.eval(), processor)
 
 
@@ -213,14 +222,15 @@ def load_classifier(name: str, dtype: Dtype = "float32", labels: int | None = No
     wanted = {} if labels is None else {"num_labels": labels}
     try:
         config = AutoConfig.from_pretrained(source, local_files_only=local, **wanted)
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            source,
-            config=config,
-            dtype=getattr(torch, dtype),
-            ignore_mismatched_sizes=labels is not None,
-            output_loading_info=True,
-            local_files_only=local,
-        )
+        with as_dense(source) as folder:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=getattr(torch, dtype),
+                ignore_mismatched_sizes=labels is not None,
+                output_loading_info=True,
+                local_files_only=local,
+            )
     except _TROUBLE as error:
         raise _cannot_load("classifier", name, error) from error
     body = {id(weight) for weight in model.base_model.parameters()}
@@ -228,6 +238,7 @@ def load_classifier(name: str, dtype: Dtype = "float32", labels: int | None = No
     body -= {id(weight) for weight in pooler.parameters()} if isinstance(pooler, nn.Module) else set()
     new = () if labels is None else tuple(weight for weight in model.parameters() if id(weight) not in body)
     _check_whole(name, model, report, new)
+    factor_again(model, source)
     return Classifier(name, model.eval(), load_tokenizer(name))
 
 

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from stillhouse.artifacts import hash_json
 from stillhouse.errors import UsageError
 from stillhouse.models.devices import choose
+from stillhouse.models.factored import save_model
 from stillhouse.models.layers import blocks, token_embedding
 from stillhouse.models.load import Dtype, load_causal, load_classifier, load_encoder, load_image, load_tokenizer
 from stillhouse.models.tokenizers import read_ids
@@ -339,10 +340,13 @@ _OTHER_FORMS = "Keep another form, choose an objective that needs less (docs/obj
 
 
 def save_student(recipe: TrainRecipe, folder: Path, student: Opened, task: Task) -> None:
-    """Write a student as Transformers loads it, an encoder of sentences as Sentence-Transformers does."""
+    """Write a student as Transformers loads it, an encoder of sentences as Sentence-Transformers does.
+
+    One with factored layers is written as Stillhouse loads it.
+    """
     if recipe.task is TaskName.EMBEDDING:
         save_sentence_encoder(folder, student.model, student.reader, cast("Any", task), recipe.data.tokens)
         return
-    cast("Any", student.model).save_pretrained(folder)
+    save_model(student.model, folder)
     if student.reader is not None:
         student.reader.save_pretrained(folder)

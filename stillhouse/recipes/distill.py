@@ -24,7 +24,7 @@ from stillhouse.recipes.plan import choose_encoder, find_rungs
 from stillhouse.recipes.provenance import provenance
 from stillhouse.recipes.recipe import DistillRecipe
 from stillhouse.recipes.stages import Stages
-from stillhouse.recipes.write_bundle import check_place, student_files, write_bundle
+from stillhouse.recipes.write_bundle import TRAINED, check_place, student_files, write_bundle
 from stillhouse.reports.record import RunRecord
 from stillhouse.students.ladder import Rung
 from stillhouse.training.classroom import Classroom
@@ -97,7 +97,8 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
         manifest = _manifest(recipe, material, chosen, certificate)
         facts = Facts(recipe, material, stages.room.hardware, time.monotonic() - started, command)
         record = keep_record(facts, manifest, certificate, ladder, said)
-        write_bundle(recipe.out, chosen.candidate.served_files, record)
+        candidate = chosen.candidate
+        write_bundle(recipe.out, candidate.served_files, record, candidate.trained_files)
     return Outcome(record, choice, recipe.out, _hashes(recipe.out))
 
 
@@ -166,12 +167,13 @@ def _manifest(recipe: DistillRecipe, material: Material, chosen: Measured, certi
         temperatures=candidate.temperatures,
         threshold=certificate.cascade.threshold,
         files=student_files(candidate.served_files),
-        run=certificate.provenance,
+        run=certificate.provenance | {"trained": student_files(candidate.trained_files, TRAINED)},
     )
 
 
 def _hashes(bundle: Path) -> dict[str, str]:
     """What two runs with one seed have in common: the student, the manifest and the certificate."""
-    files = [*sorted((bundle / "student").iterdir()), bundle / "stillhouse.json", bundle / "certificate.json"]
+    students = [file for part in ("student", TRAINED) for file in sorted((bundle / part).iterdir())]
+    files = [*students, bundle / "stillhouse.json", bundle / "certificate.json"]
     hashes = {file.relative_to(bundle).as_posix(): hash_file(file) for file in files}
     return hashes | {"all": hash_json(hashes)}

@@ -15,6 +15,7 @@ import numpy as np
 
 from stillhouse.bundle.manifest import Featurizer
 from stillhouse.compression.quantize import quantize
+from stillhouse.compression.scheme import Scheme
 from stillhouse.errors import ExportMismatch
 from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.efficiency import Pace, measure_pace
@@ -25,6 +26,7 @@ from stillhouse.models.cost import parameters
 from stillhouse.recipes.cache import Artifact, StageCache
 from stillhouse.students.encoder import EncoderStudent
 from stillhouse.students.ladder import Rung
+from stillhouse.students.trained import RECORD, WEIGHTS, save_trained
 from stillhouse.training.classroom import Classroom, Taught, batch_size
 from stillhouse.training.events import Progress
 from stillhouse.training.lessons import Floats, Lessons
@@ -32,7 +34,7 @@ from stillhouse.training.loop import Schedule, Watch
 
 __all__ = ["Candidate", "Stages"]
 
-VERSION = 5
+VERSION = 6
 """Raised when a stage would make something else of the same inputs."""
 ASSISTANT_TOKENS = 1.0e6
 TOKENS = {"words": 4.5e6, "static": 4.5e6, "encoder": 1.5e6}
@@ -68,6 +70,11 @@ class Candidate:
         return [path for name in ("model.onnx", "tokenizer.json") if (path := self.artifact.path / name).is_file()]
 
     @property
+    def trained_files(self) -> list[Path]:
+        """The student as it was trained, for exports; serving does not need it."""
+        return [self.artifact.path / name for name in (WEIGHTS, RECORD)]
+
+    @property
     def scores(self) -> Floats:
         """What the exported student says of the selection rows, `[rows, all labels]`, not yet calibrated."""
         return np.load(self.artifact.path / "selection.npy")
@@ -97,7 +104,7 @@ class Stages:
 
         def make(folder: Path) -> str:
             taught = self.room.assistant()
-            epochs = self._epochs(ASSISTANT_TOKENS, len(self.room.answered), least=3, most=10)
+            epochs = self._epochs(ASSISTANT_TOKENS, len(self.room.answered), least=3, most=8)
             score = self._teach("assistant", taught, epochs, folder)
             self.room.save(taught, folder)
             np.save(folder / "teacher.npy", self.room.teacher_logits(taught))
@@ -112,6 +119,7 @@ class Stages:
             taught, score = self._taught(rung, assistant, folder)
             precision, parity, scores = self._export(taught, folder)
             np.save(folder / "selection.npy", scores)
+            save_trained(taught.student, folder)
             record = {
                 "featurizer": asdict(taught.featurizer),
                 "precision": precision,
@@ -203,7 +211,7 @@ class Stages:
         more = self.lessons.train.texts[: max(0, SAMPLE - len(selection))]
         before = shares(self.room.logits(taught, (selection + more)[:SAMPLE], precision="no"), sizes)
         makers: dict[str, Callable[[], object]] = {
-            "int8+int4": lambda: quantize(whole, model, embeddings=4),
+            "int8+int4": lambda: quantize(whole, model, Scheme(embeddings=4)),
             "int8": lambda: quantize(whole, model),
             "float32": lambda: whole.replace(model),
         }

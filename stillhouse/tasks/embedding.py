@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from stillhouse.errors import UsageError
+from stillhouse.models.factored import save_model
 from stillhouse.models.forward import capture
 from stillhouse.models.outputs import Batch, Layers, StudentOutput
 from stillhouse.models.tokenizers import Ids, pad, read_ids
@@ -165,7 +166,7 @@ def save_sentence_encoder(folder: Path, model: Any, tokenizer: Any, task: Embedd
     """
     if isinstance(tokenizer, Tokenizer):
         raise UsageError("Give the tokenizer as Transformers has it: the folder must say which its special tokens are.")
-    model.save_pretrained(folder)
+    save_model(model, folder)
     tokenizer.save_pretrained(folder)
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     modules += [("2_Normalize", "Normalize")] if task.normalised else []

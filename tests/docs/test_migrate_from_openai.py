@@ -16,6 +16,7 @@ from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import Keywords, prompt, served
+from tests.storage.databases import database_option
 from tests.structure.source import ROOT
 
 PAGE = (ROOT / "docs" / "migrate-from-openai.md").read_text(encoding="utf-8")
@@ -59,16 +60,17 @@ def told(completion) -> dict:
     return completion.model_dump(exclude_none=True)
 
 
-def test_what_is_taken_out_is_taken_over(hosted, tmp_path, capsys):
+def test_what_is_taken_out_is_taken_over(hosted, own_database, tmp_path, capsys):
     taken, home = tmp_path / "taken", tmp_path / "home"
+    place = ["--home", str(home), *database_option(own_database)]
     take_out(hosted, str(taken))
     for kind, file, count in (("openai-stored", "completions", 3), ("openai-evals", "evals", 1)):
-        assert run(["import", kind, str(taken / f"{file}.jsonl"), "--home", str(home), "--json"]) == 0
+        assert run(["import", kind, str(taken / f"{file}.jsonl"), *place, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == {"imported": count, "known": 0, "bad_rows": 0}
     with OpenAI(base_url=hosted, api_key="k") as old:
         before = list(old.chat.completions.list())
         [old_eval] = old.evals.list()
-    app = create_app(House.of([Keywords()]), Shelf(None, home))
+    app = create_app(House.of([Keywords()]), Shelf(own_database, home))
     with served(app) as url, OpenAI(base_url=f"{url}/v1", api_key="k") as new:
         after = list(new.chat.completions.list())
         [new_eval] = new.evals.list()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.storage.databases import new_database
 from tests.structure.source import ROOT
 
 DOES: dict[str, Callable[[Any], bool]] = {
@@ -38,3 +40,9 @@ def test_an_example_does_what_it_says(name, capsys, monkeypatch):
     found = runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"]()
     assert DOES[name](found)
     assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.slow
+def test_the_hosted_suite_does_the_same_on_postgresql(postgres_url, capsys, monkeypatch):
+    monkeypatch.setenv("STILLHOUSE_DATABASE", asyncio.run(new_database(postgres_url)))
+    test_an_example_does_what_it_says("hosted_suite", capsys, monkeypatch)

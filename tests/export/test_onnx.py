@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
-from stillhouse.export.onnx import export_onnx
+from stillhouse.export.onnx import export_embedding, export_image, export_onnx
+from stillhouse.export.pooling import Stack
 from stillhouse.students.words import WordsStudent
+from tests.models import kinds, tiny
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +52,42 @@ def test_loggers_keep_their_levels(tmp_path):
     with pytest.raises(Exception, match=r"."):
         export_onnx(torch.nn.Linear(2, 2), tmp_path / "never.onnx")  # takes one input, not two
     assert [logging.getLogger(name).level for name in names] == before
+
+
+QUICK = ("vit", "resnet-basic", "bert", "modernbert")
+"""Every other architecture is tested where minutes do not count."""
+
+
+def some(architectures: tuple[str, ...]) -> list:
+    return [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in architectures]
+
+
+@pytest.mark.parametrize("kind", some((*kinds.IMAGES, *kinds.STAGES)))
+def test_image_classifiers_give_their_logits_for_any_number_of_images(kind, tmp_path):
+    model = kinds.make(kind).train()
+    size = getattr(model.config, "image_size", 32)
+    export_image(model, tmp_path / "model.onnx", (3, size, size))
+    assert not model.training, "an export leaves no model in training"
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for rows in (1, 5):
+        given = kinds.inputs(model, rows, seed=rows)
+        with torch.no_grad():
+            expected = model(**given).logits.numpy()
+        found = session.run(["logits"], {"pixel_values": given["pixel_values"].numpy()})[0]
+        assert np.abs(found - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("architecture", some(tiny.ARCHITECTURES))
+def test_sentence_encoders_give_states_and_vectors(architecture, tmp_path):
+    model, stack = tiny.encoder(architecture), Stack(("mean", "cls"))
+    export_embedding(model, stack, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for rows, tokens in ((1, 1), (3, 12)):
+        ids, mask = tiny.ids(rows, tokens), torch.ones(rows, tokens, dtype=torch.long)
+        mask[-1, max(1, tokens - 4) :] = 0
+        states, vectors = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+        expected = tiny.states(model, ids, mask)
+        real = mask.bool().numpy()
+        assert np.abs(states - expected.numpy())[real].max() < 1e-4
+        assert np.abs(vectors - stack(expected, mask).numpy()).max() < 1e-5
+        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

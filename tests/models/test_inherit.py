@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from stillhouse.errors import UsageError
-from stillhouse.models.layers import attention, blocks, sizes
-from stillhouse.students.inherit import (
+from stillhouse.models.inherit import (
     Section,
     by_activation,
     by_weight,
@@ -17,6 +16,7 @@ from stillhouse.students.inherit import (
     inherit,
     largest,
 )
+from stillhouse.models.layers import attention, blocks, sizes
 from stillhouse.students.shrink import shrink
 from tests.models import kinds
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.recipes.runs import in_small, plain, tiny_encoder
+from tests.recipes.runs import encoded, in_small, plain, tiny_encoder
 
-__all__ = ["in_small", "plain", "tiny_encoder"]
+__all__ = ["encoded", "in_small", "plain", "tiny_encoder"]

@@ -174,3 +174,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with small_runs():
         (folder / "printed.json").write_text(json.dumps(distil(write(folder / "calls.jsonl", calls(LABELS)), folder)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def encoded(plain: Path, tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of an encoder of one block."""
+    folder = tmp_path_factory.mktemp("encoded")
+    with small_runs():
+        distil(plain / "calls.jsonl", folder, "--encoder", tiny_encoder, "--student", "encoder-1")
+    return folder / "student"

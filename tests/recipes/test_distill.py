@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from stillhouse.artifacts import hash_file
 from stillhouse.bundle.manifest import read_manifest
 from stillhouse.recipes.distill import distill
 from stillhouse.recipes.recipe import DistillRecipe
@@ -45,9 +46,20 @@ def test_json_has_every_key_and_plain_numbers(plain):
 def test_the_bundle_holds_all_that_is_promised_and_nothing_else(plain):
     files = {path.relative_to(plain / "student").as_posix() for path in (plain / "student").rglob("*")}
     named = {"stillhouse.json", "certificate.json", "record.json", "report.html", "README.md"}
-    assert files == named | {"student", "student/model.onnx"}
+    trained = {"trained", "trained/student.safetensors", "trained/student.json"}
+    assert files == named | trained | {"student", "student/model.onnx"}
     assert [path.name for path in plain.iterdir() if path.name.startswith(".")] == []
     assert not list((plain / "home").rglob("*.partial"))
+
+
+def test_the_trained_student_is_hashed_and_no_part_of_what_is_served(plain):
+    manifest, printed = read_manifest(plain / "student"), json.loads((plain / "printed.json").read_text())
+    assert set(manifest.files) == {"student/model.onnx"}
+    trained = manifest.run["trained"]
+    assert set(trained) == {"trained/student.safetensors", "trained/student.json"}
+    for name, digest in trained.items():
+        assert hash_file(plain / "student" / name) == printed["hashes"][name] == digest
+    assert printed["ladder"][0]["bytes"] == (plain / "student" / "student" / "model.onnx").stat().st_size
 
 
 def test_plain_labels_are_served(plain):

@@ -17,6 +17,7 @@ from stillhouse.recipes.material import gather
 from stillhouse.recipes.recipe import DistillRecipe
 from stillhouse.recipes.stages import Stages
 from stillhouse.students.ladder import Rung
+from stillhouse.students.trained import load_trained
 from stillhouse.training.classroom import Classroom
 from stillhouse.training.events import silent
 
@@ -54,6 +55,10 @@ def test_a_candidate_is_complete_and_is_found_again(rung, stages):
     assert isinstance(student, OnnxStudent)
     assert student.logits(["where is thing0", "matter1"]).shape == (2, 3)
     assert np.array_equal(student.logits(stages.lessons.selection.texts), candidate.scores)
+    trained, build = load_trained(candidate.artifact.path)
+    assert (build.family, build.labels) == (rung.family, 3)
+    assert [path.name for path in candidate.trained_files] == ["student.safetensors", "student.json"]
+    assert sum(weight.numel() for weight in trained.parameters()) == candidate.parameters
     assert not [path for path in candidate.artifact.path.iterdir() if path.name == ".float32"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stillhouse.errors import UsageError
 from stillhouse.recipes.recipe import DistillRecipe
-from stillhouse.recipes.write_bundle import check_place, student_files, write_bundle
+from stillhouse.recipes.write_bundle import TRAINED, check_place, student_files, write_bundle
 
 
 def place(out: Path, traffic: str = "calls.jsonl") -> DistillRecipe:
@@ -59,3 +59,4 @@ def test_a_bundle_that_cannot_be_finished_leaves_the_earlier_one(tmp_path, plain
 def test_files_are_named_with_their_hashes(plain):
     (name, digest), *others = student_files([plain / "student" / "student" / "model.onnx"]).items()
     assert (name, len(digest), others) == ("student/model.onnx", 64, [])
+    assert student_files([plain / "student" / "trained" / "student.json"], TRAINED).keys() == {"trained/student.json"}

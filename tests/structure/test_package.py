@@ -42,7 +42,7 @@ def test_every_dependency_is_pinned():
 
 def test_the_door_to_extras_knows_what_the_project_declares():
     project = PYPROJECT["project"]
-    installed_as = {"PIL": "pillow", "yaml": "pyyaml"}
+    installed_as = {"PIL": "pillow", "yaml": "pyyaml", "llama_cpp": "llama-cpp-python"}
     for extra, packages in extras.EXTRAS.items():
         wanted = {plain(name) for name in project["optional-dependencies"][extra]}
         assert {plain(installed_as.get(name, name)) for name in packages} == wanted

@@ -1,17 +1,39 @@
-"""Give a narrower student its teacher's weights: the heads, hidden units and channels that matter most."""
+"""Give a narrower model the weights of a larger one: of the heads, hidden units and channels that matter most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 from transformers.pytorch_utils import Conv1D
 
 from stillhouse.errors import UsageError
 
-__all__ = ["Plan", "Scores", "Section", "by_activation", "by_weight", "check_names", "importance", "inherit", "largest"]
+__all__ = [
+    "Axes",
+    "Given",
+    "Hook",
+    "Parts",
+    "Scores",
+    "Section",
+    "by_activation",
+    "by_weight",
+    "call",
+    "check_names",
+    "entries",
+    "importance",
+    "inherit",
+    "largest",
+    "looking",
+    "readers",
+    "split",
+]
 
 
 @dataclass(frozen=True)
@@ -22,10 +44,26 @@ class Section:
     unit: int = 1
 
 
-Plan = Mapping[str, Mapping[int, tuple[Section, ...]]]
+Axes = Mapping[str, Mapping[int, tuple[Section, ...]]]
 """What the axes of each weight are made of, by the weight's name; axes that keep their size are not named."""
 Scores = dict[str, Tensor]
 """How much each member of each group matters, `[members]`."""
+Given = Mapping[str, Tensor] | Sequence[Tensor] | Tensor
+"""What a model is called with: arguments by name, in order, or one alone."""
+
+Hook = Callable[[nn.Module, tuple[Tensor, ...]], Any]
+"""Called with a layer and what it is given; what it gives, if anything, takes the place of that."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is made of: the groups that the axes of its weights hold, and how many members each has."""
+
+    axes: Axes
+    members: Mapping[str, int]
+    fixed: frozenset[str] = frozenset()
+    """Groups of which nothing can be taken."""
+
 
 _FORGET = 1e-30
 """Below this a squared norm counts as nothing, so that its logarithm is finite."""
@@ -34,9 +72,9 @@ _FORGET = 1e-30
 def importance(
     teacher: nn.Module,
     cut: nn.Module,
-    plan: Plan,
+    plan: Axes,
     members: Mapping[str, int],
-    batches: Iterable[Mapping[str, Tensor]] | None,
+    batches: Iterable[Given] | None,
 ) -> Scores:
     """How much the members of a plan of `cut`, a copy of the teacher with fewer layers, matter.
 
@@ -55,7 +93,7 @@ def importance(
 
 
 @torch.no_grad()
-def by_weight(model: nn.Module, plan: Plan, members: Mapping[str, int]) -> Scores:
+def by_weight(model: nn.Module, plan: Axes, members: Mapping[str, int]) -> Scores:
     """Importance without data, from the weights alone.
 
     A channel that goes through norms: sum over them of |gain|, the size that they give it; so convolutions are cut in
@@ -68,12 +106,12 @@ def by_weight(model: nn.Module, plan: Plan, members: Mapping[str, int]) -> Score
         for axis, sections in plan.get(name, {}).items() if weight.dim() > 1 else ():
             others = [other for other in range(weight.dim()) if other != axis]
             norms = torch.linalg.vector_norm(weight.detach(), dim=others, dtype=torch.float32)
-            for group, part in _parts(norms, sections, members):
+            for group, part in split(norms, sections, members):
                 scores[group] += part.square().sum(-1).clamp_min(_FORGET).log().cpu()
     return scores | _gains(model, plan, members)
 
 
-def _gains(model: nn.Module, plan: Plan, members: Mapping[str, int]) -> Scores:
+def _gains(model: nn.Module, plan: Axes, members: Mapping[str, int]) -> Scores:
     """The sum of |gain| over the norms that the channels of a group go through, where there are any."""
     scores: Scores = {}
     for name, module in model.named_modules():
@@ -81,14 +119,14 @@ def _gains(model: nn.Module, plan: Plan, members: Mapping[str, int]) -> Scores:
         weight = getattr(module, "weight", None)
         if weight is None or weight.dim() != 1 or any(section.unit > 1 for section in sections):
             continue
-        for group, part in _parts(_gain(module, weight), sections, members) if sections else ():
+        for group, part in split(_gain(module, weight), sections, members) if sections else ():
             scores[group] = scores.get(group, torch.zeros(members[group])) + part.squeeze(-1).cpu()
     return scores
 
 
 def _gain(norm: nn.Module, weight: Tensor) -> Tensor:
     """|gain| of each channel; asked of the norm where it may be more than the weight (Gemma's is 1 + weight)."""
-    if isinstance(norm, nn.LayerNorm | nn.BatchNorm2d):
+    if isinstance(norm, nn.LayerNorm | _NormBase):
         return weight.abs().float()
     signs = torch.ones_like(weight)
     signs[::2] = -1  # of mean square 1, and of mean 0 where a norm takes that out
@@ -96,14 +134,12 @@ def _gain(norm: nn.Module, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def by_activation(
-    model: nn.Module, plan: Plan, members: Mapping[str, int], batches: Iterable[Mapping[str, Tensor]]
-) -> Scores:
+def by_activation(model: nn.Module, plan: Axes, members: Mapping[str, int], batches: Iterable[Given]) -> Scores:
     """Importance on data: sum over layers that read a member, and over positions, of the L2 norm of what it gives.
 
     For a hidden unit or a channel that is sum |activation|; for a head the norm of its `head_size` outputs
     (Minitron, Muralidharan et al. 2024, arxiv.org/abs/2407.14679). Positions of padding do not count. `batches`
-    are keyword arguments of the model; it runs in evaluation mode.
+    are what the model is called with; it runs in evaluation mode.
     """
     scores: Scores = {group: torch.zeros(count) for group, count in members.items()}
     padding: list[Tensor | None] = [None]
@@ -113,40 +149,58 @@ def by_activation(
             given = inputs[0].movedim(channel, -1).float()
             mask = padding[0]
             if mask is not None and mask.shape == given.shape[:-1]:
-                given = given * mask.to(given.dtype).unsqueeze(-1)
-            for group, part in _parts(given, sections, members):
+                given = given * mask.to(given).unsqueeze(-1)
+            for group, part in split(given, sections, members):
                 scores[group] += torch.linalg.vector_norm(part, dim=-1).reshape(-1, members[group]).sum(0).cpu()
 
         return hook
 
-    readers = list(_readers(model, plan))
-    hooks = [layer.register_forward_pre_hook(look(sections, channel)) for layer, sections, channel in readers]
-    device, training, seen = next(model.parameters()).device, model.training, 0
-    model.eval()
-    try:
+    hooks = [(layer, look(sections, channel)) for layer, sections, channel in readers(model, plan)]
+    with looking(model, hooks):
+        seen = 0
         for seen, batch in enumerate(batches, start=1):  # noqa: B007
-            given = {name: value.to(device) for name, value in batch.items()}
-            padding[0] = given.get("attention_mask")
-            model(**given)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
+            padding[0] = batch.get("attention_mask") if isinstance(batch, Mapping) else None
+            call(model, batch)
     if not seen:
         raise UsageError("There is no batch to see what matters on. Give some, or none at all to go by the weights.")
     return scores
 
 
-def _readers(model: nn.Module, plan: Plan) -> Iterable[tuple[nn.Module, tuple[Section, ...], int]]:
+@contextmanager
+def looking(model: nn.Module, hooks: Iterable[tuple[nn.Module, Hook]]) -> Generator[None]:
+    """While this is open, a model is in evaluation mode and its layers call hooks before they run."""
+    training = model.training
+    handles = [layer.register_forward_pre_hook(hook) for layer, hook in hooks]
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+        for handle in handles:
+            handle.remove()
+
+
+def call(model: nn.Module, given: Given) -> Any:
+    """What a model says of a batch, which is put on its device."""
+    device = next(model.parameters()).device
+    if isinstance(given, Tensor):
+        return model(given.to(device))
+    if isinstance(given, Mapping):
+        return model(**{name: value.to(device) for name, value in given.items()})
+    return model(*(value.to(device) for value in given))
+
+
+def readers(model: nn.Module, plan: Axes) -> Iterable[tuple[nn.Module, tuple[Section, ...], int]]:
     """Layers that read members of groups: the layer, what its inputs are made of, and the axis they lie on."""
     for name, layer in model.named_modules():
-        side, channel = (0, -1) if isinstance(layer, Conv1D) else (1, 1 if isinstance(layer, nn.Conv2d) else -1)
-        sections = plan.get(f"{name}.weight", {}).get(side)
+        turned = isinstance(layer, Conv1D) or getattr(layer, "transposed", False)  # their weight is [inputs, outputs]
+        channel = 1 if isinstance(layer, _ConvNd) else -1
+        sections = plan.get(f"{name}.weight", {}).get(0 if turned else 1)
         if sections is not None and not isinstance(layer, nn.Embedding):
             yield layer, sections, channel
 
 
-def _parts(values: Tensor, sections: tuple[Section, ...], members: Mapping[str, int]) -> Iterable[tuple[str, Tensor]]:
+def split(values: Tensor, sections: Sequence[Section], members: Mapping[str, int]) -> Iterable[tuple[str, Tensor]]:
     """The last axis of `values` cut into its sections, each `[..., members, unit]`."""
     lengths = [members[section.group] * section.unit for section in sections]
     for section, part in zip(sections, values.split(lengths, dim=-1), strict=True):
@@ -171,7 +225,7 @@ def largest(scores: Tensor, keep: int) -> Tensor:
 
 @torch.no_grad()
 def inherit(
-    student: nn.Module, teacher: nn.Module, plan: Plan, members: Mapping[str, int], kept: Mapping[str, Tensor]
+    student: nn.Module, teacher: nn.Module, plan: Axes, members: Mapping[str, int], kept: Mapping[str, Tensor]
 ) -> None:
     """Copy the teacher's weights into a student of the same names, of each group only the members `kept`.
 
@@ -183,7 +237,7 @@ def inherit(
         part = given[name].detach()
         axes = plan.get(name, {})
         for axis, sections in axes.items():
-            part = part.index_select(axis, _entries(sections, members, kept).to(part.device))
+            part = part.index_select(axis, entries(sections, members, kept).to(part.device))
         if part.shape != weight.shape:
             raise UsageError(
                 f"{name} would have shape {list(part.shape)} and the student's has {list(weight.shape)}: what its "
@@ -192,7 +246,7 @@ def inherit(
         weight.data = part if axes else part.clone()
 
 
-def _entries(sections: tuple[Section, ...], members: Mapping[str, int], kept: Mapping[str, Tensor]) -> Tensor:
+def entries(sections: Sequence[Section], members: Mapping[str, int], kept: Mapping[str, Tensor]) -> Tensor:
     """The indices along an axis that belong to the members kept."""
     found: list[Tensor] = []
     start = 0

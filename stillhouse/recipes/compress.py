@@ -1,0 +1,186 @@
+"""From a model to a smaller one that reaches a goal: the whole search, top to bottom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stillhouse.bundle.certificate import Certificate
+from stillhouse.compression.search import Search
+from stillhouse.evaluation.answers import Answers
+from stillhouse.evaluation.calibration import fit_temperature
+from stillhouse.evaluation.certificate import certify
+from stillhouse.evaluation.fidelity import judge
+from stillhouse.export.graph_model import GraphModel
+from stillhouse.extras import require
+from stillhouse.inference.onnx_student import likeliest, shares
+from stillhouse.models.load import fingerprint
+from stillhouse.recipes.build import open_model
+from stillhouse.recipes.cache import StageCache
+from stillhouse.recipes.compression import CompressRecipe
+from stillhouse.recipes.forms import Form, Forms
+from stillhouse.recipes.held_out import hold_out, read_parts
+from stillhouse.recipes.provenance import versions
+from stillhouse.recipes.read_rows import Rows, read_rows
+from stillhouse.recipes.reference import Reference, scores_of
+from stillhouse.recipes.sections import TaskName
+from stillhouse.recipes.whole_folder import check_out
+from stillhouse.recipes.write_compressed import RECORD, Proof, write_compressed
+from stillhouse.reports.compression_record import CompressionRecord, FormRecord, GoalRecord, TestRecord
+from stillhouse.training.events import Listener, Note
+
+__all__ = ["Compressed", "compress"]
+
+VERSION = 1
+LABELS = (TaskName.CLASSIFICATION, TaskName.IMAGE)
+"""Tasks of which a certificate speaks."""
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a compression made, and where it lies."""
+
+    record: CompressionRecord
+    certificate: Certificate | None
+    out: Path
+
+    def to_json(self) -> dict[str, Any]:
+        """The one object that `--json` prints."""
+        certificate = None if self.certificate is None else self.certificate.to_json()
+        return self.record.to_json() | {"certificate": certificate, "out": str(self.out)}
+
+
+def compress(
+    recipe: CompressRecipe, home: Path, tell: Listener, *, fresh: bool = False, command: str = ""
+) -> Compressed:
+    """Find a form of the recipe's model that reaches its goal; what an earlier run in this home finished is kept.
+
+    Every lever is pulled alone to see what it does; then combinations are made, healed by distillation from the whole
+    model, exported and measured as they would be served. The test rows are looked at once, by the form that was chosen.
+    Where none reaches the goal the nearest is written, and the record says so.
+    """
+    require("train", "compress a model")
+    files = [file for file in (recipe.data.train, recipe.data.selection, recipe.data.test) if file is not None]
+    check_out(recipe.out, RECORD, (home, *files))
+    started = time.monotonic()
+    cache = StageCache(home, tell, fresh)
+    with cache.locked():
+        forms, calibration = _forms(recipe, cache, home)
+        search = Search(forms.survey(), recipe.goal)
+        made = _try(search, forms, recipe.trials, tell)
+        nearest = search.nearest
+        assert nearest is not None
+        chosen = next(form for form in made if form.combination == nearest.combination)
+        record = CompressionRecord(
+            model=recipe.model,
+            task=recipe.task.value,
+            goal=GoalRecord(**asdict(recipe.goal), least_bytes=search.smallest.bytes, least_ms=search.smallest.ms),
+            reached=search.best is not None,
+            whole=_told(forms, forms.form(forms.at_rest), search),
+            forms=tuple(_told(forms, form, search) for form in made),
+            chosen=made.index(chosen),
+            test=_on_test(forms, chosen),
+            alone={
+                name: {setting: seen.damage for setting, seen in settings.items()}
+                for name, settings in search.survey.levers.items()
+            },
+            rows=forms.rows.counts | ({"calibration": len(calibration.selection)} if calibration else {}),
+            run={"seed": recipe.seed, "seconds": time.monotonic() - started, "command": command, **versions()},
+        )
+        proof = None if calibration is None else _certify(forms, chosen, calibration)
+        write_compressed(forms, chosen, record, proof)
+    return Compressed(record, proof.certificate if proof else None, recipe.out)
+
+
+def _forms(recipe: CompressRecipe, cache: StageCache, home: Path) -> tuple[Forms, Rows | None]:
+    """The forms of the recipe's model, on rows of which those that prove something were taken away."""
+    data, task, calibration, proven = recipe.data, recipe.task, None, recipe.task in LABELS
+    if proven or data.test is None:
+        inputs = {"data": read_rows(data, task, recipe.seed).hash, "proven": proven, "version": VERSION}
+        held = cache.stage(
+            "rows",
+            "Rows are put aside for the proof",
+            inputs,
+            lambda folder: hold_out(recipe.data, task, recipe.seed, folder, proven),
+        )
+        data, calibration = read_parts(data, task, recipe.seed, held.path)
+    return Forms(recipe, data, read_rows(data, task, recipe.seed), cache, home), calibration
+
+
+def _try(search: Search, forms: Forms, trials: int, tell: Listener) -> list[Form]:
+    """Make and measure what the search proposes, one after the other."""
+    made: list[Form] = []
+    for number in range(trials):
+        combination = search.propose()
+        if combination is None:
+            break
+        seen = search.predict(combination)
+        words = f"{seen.bytes / 1e6:.2f} MB, {seen.ms:.2f} ms, {seen.drop:.2%} lost"
+        tell(Note(f"Trial {number + 1}, of {trials} at most: {forms.describe(combination)}; foreseen {words}."))
+        form = forms.form(combination)
+        search.tell(combination, form.found)
+        made.append(form)
+        tell(Note(f"Found {form.bytes / 1e6:.2f} MB, {form.ms:.2f} ms, {form.distance.drop:.2%} lost."))
+    return made
+
+
+def _told(forms: Forms, form: Form, search: Search) -> FormRecord:
+    distance = form.distance
+    return FormRecord(
+        combination=dict(form.combination),
+        words=forms.describe(form.combination),
+        bytes=form.bytes,
+        ms=form.ms,
+        parameters=form.parameters,
+        quality=distance.quality,
+        drop=distance.drop,
+        agreement=distance.agreement,
+        damage=distance.damage,
+        figures=dict(distance.figures),
+        reaches=not search.goal.misses(form.found),
+    )
+
+
+def _on_test(forms: Forms, chosen: Form) -> TestRecord:
+    """How far the chosen form is from the whole model on the test rows."""
+    reference = Reference(forms.whole.model, forms.task_of(forms.whole), forms.rows.test)
+    opened = open_model(forms.recipe.task, str(chosen.model))
+    found = reference.distance(GraphModel(chosen.graph), forms.task_of(opened))
+    return TestRecord(found.quality, found.whole, found.agreement, dict(found.figures))
+
+
+def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
+    """What the test rows prove of the chosen form beside the whole model, and what makes its confidence true."""
+    opened = open_model(forms.recipe.task, str(chosen.model))
+    graph, part = GraphModel(chosen.graph), forms.measured
+
+    def logits(rows: Rows, some: Sequence[int]) -> tuple[Any, Any]:
+        mine = scores_of(graph, forms.task_of(opened, rows), some)
+        its = scores_of(forms.whole.model, forms.task_of(forms.whole, rows), some)
+        return mine.numpy(), its.numpy().argmax(-1)
+
+    heat = fit_temperature(*logits(forms.rows, part))
+
+    def answers(rows: Rows, some: Sequence[int]) -> Answers:
+        mine, its = logits(rows, some)
+        predicted, confidence = likeliest(shares(mine, [mine.shape[1]], [heat]))
+        truths = forms.task_of(opened, rows).batch(list(some)).labels.numpy()
+        return judge(predicted, confidence, its[:, None], truths)
+
+    certificate = certify(
+        sealed=answers(forms.rows, forms.rows.test),
+        calibration=answers(calibration, calibration.selection),
+        selection=answers(forms.rows, part),
+        terms=forms.recipe.terms,
+        provenance={
+            "model": fingerprint(forms.recipe.model),
+            "data_sha256": forms.rows.hash,
+            "form": dict(chosen.combination),
+            "seed": forms.recipe.seed,
+            "versions": versions(),
+        },
+    )
+    return Proof(certificate, heat)

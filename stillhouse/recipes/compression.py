@@ -1,0 +1,66 @@
+"""CompressRecipe: everything that decides what a compression does, frozen, typed and checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stillhouse.compression.search import Goal
+from stillhouse.errors import UsageError
+from stillhouse.evaluation.answers import Terms
+from stillhouse.export.subject import Kind
+from stillhouse.recipes.levers import LEVERS
+from stillhouse.recipes.open_student import open_student
+from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_word
+
+__all__ = ["CompressRecipe", "task_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressRecipe:
+    """A model, what it is to become, and the data on which it is judged and healed."""
+
+    model: str
+    """A Transformers folder or hub id."""
+    task: TaskName
+    out: Path
+    """The folder to make."""
+    data: DataSection
+    goal: Goal
+    levers: tuple[str, ...] = ()
+    """The ways that may be taken; by default all that the model has."""
+    trials: int = 4
+    """Combinations that are made, healed and measured at most."""
+    healing: TrainingSection = field(default_factory=TrainingSection)
+    """How what was made smaller learns from the whole model."""
+    heals: bool = True
+    """Whether what was made smaller learns at all."""
+    batch: int = 32
+    """Rows a step of it."""
+    terms: Terms = field(default_factory=Terms)
+    """What the certificate is to promise."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_least(1, {"trials": self.trials, "batch": self.batch})
+        for lever in self.levers:
+            check_word("lever", lever, LEVERS)
+        if self.task in (TaskName.PREFERENCE, TaskName.RATIONALE):
+            raise UsageError(f"Compression is judged on classification, chat, embedding and image, not {self.task}.")
+
+
+def task_of(model: str) -> TaskName:
+    """What a model does, by the class that its configuration names."""
+    kinds = {
+        Kind.CLASSIFIER: TaskName.CLASSIFICATION,
+        Kind.IMAGE: TaskName.IMAGE,
+        Kind.EMBEDDING: TaskName.EMBEDDING,
+        Kind.LANGUAGE_MODEL: TaskName.CHAT,
+    }
+    subject = open_student(model)
+    if subject.manifest is not None:
+        raise UsageError(
+            f"{model} is a bundle. `stillhouse distill` has made it small already; give the Transformers folder of a "
+            "model, or distil again with another --student."
+        )
+    return kinds[subject.kind]

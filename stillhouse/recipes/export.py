@@ -1,0 +1,222 @@
+"""A student exported: opened, written for a runtime, run there on the same inputs, and put in its place when alike."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, final
+
+from stillhouse import settings
+from stillhouse.artifacts import hash_file
+from stillhouse.errors import UsageError
+from stillhouse.export.subject import Exported, Subject
+from stillhouse.export.verify import Parity, Samples, Tolerance, check
+from stillhouse.recipes.open_student import open_student
+from stillhouse.recipes.provenance import versions
+from stillhouse.recipes.samples import draw_samples, read_samples
+
+__all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
+
+RECORD = "export.json"
+"""The file by which a folder is known as an export, and may be replaced by another."""
+
+
+@final
+@dataclass(frozen=True)
+class Target:
+    """A runtime that students are exported to."""
+
+    write: Callable[[Subject, Path], Exported]
+    """Writes into a folder; raises UsageError for a kind that it does not take."""
+    verify: Callable[[Subject, Path, Samples], Parity]
+    """Runs what was written in its own runtime, and compares."""
+    tolerance: Tolerance = field(default_factory=Tolerance)
+    absent: Callable[[], str | None] = lambda: None
+    """Why what was written cannot be run on this machine, where it cannot; such an export is kept unverified."""
+
+
+def _onnx() -> Target:
+    from stillhouse.export.onnx_folder import export_onnx_folder, verify_onnx_folder
+
+    return Target(export_onnx_folder, verify_onnx_folder)
+
+
+def _onnx_text() -> Target:
+    from stillhouse.export.text_graph import export_text_graph, verify_text_graph
+
+    return Target(export_text_graph, verify_text_graph)
+
+
+def _safetensors() -> Target:
+    from stillhouse.export.safetensors import export_safetensors, verify_safetensors
+
+    return Target(export_safetensors, verify_safetensors)
+
+
+def _gguf(form: str) -> Target:
+    from stillhouse.export.gguf import export_gguf
+    from stillhouse.export.gguf_readback import verify_gguf
+    from stillhouse.export.llama_runtime import TOLERANCES
+
+    return Target(lambda subject, out: export_gguf(subject, out, form), verify_gguf, TOLERANCES[form])
+
+
+def _ort() -> Target:
+    from stillhouse.export.ort_mobile import export_ort, verify_ort
+
+    return Target(export_ort, verify_ort)
+
+
+def _c() -> Target:
+    from stillhouse.export.c import C_TOLERANCE, export_c, no_compiler, verify_c
+
+    return Target(export_c, verify_c, C_TOLERANCE, no_compiler)
+
+
+def _web() -> Target:
+    from stillhouse.export.web import export_web
+    from stillhouse.export.web_check import WEB_TOLERANCE, no_node, verify_web
+
+    return Target(partial(export_web, home=settings.home()), verify_web, WEB_TOLERANCE, no_node)
+
+
+def _transformers_js() -> Target:
+    from stillhouse.export.transformers_js import export_transformers_js, verify_transformers_js
+
+    return Target(export_transformers_js, verify_transformers_js)
+
+
+def _executorch() -> Target:
+    from stillhouse.export.executorch import export_executorch, verify_executorch
+
+    return Target(export_executorch, verify_executorch)
+
+
+TARGETS: Mapping[str, Callable[[], Target]] = {
+    "onnx": _onnx,
+    "onnx-text": _onnx_text,
+    "safetensors": _safetensors,
+    "gguf": partial(_gguf, "f16"),
+    **{f"gguf-{form}": partial(_gguf, form) for form in ("f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")},
+    "ort": _ort,
+    "executorch": _executorch,
+    "c": _c,
+    "web": _web,
+    "transformers-js": _transformers_js,
+}
+"""Every export by its name after `--to`; what it needs is imported when it is chosen."""
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """What an export made, where it lies, and how alike it answers."""
+
+    out: Path
+    to: str
+    parity: Parity
+    tolerance: Tolerance
+    samples: str
+    files: dict[str, str]
+    """Every file by its path in the folder, with its SHA-256."""
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What `export.json` and `--json` say; holds no time, path or machine but where it lies."""
+        return {
+            "to": self.to,
+            "parity": asdict(self.parity),
+            "tolerance": asdict(self.tolerance),
+            "samples": self.samples,
+            "files": self.files,
+            "notes": list(self.notes),
+        }
+
+
+def export_student(
+    student: Path | str, to: str, out: Path, file: Path | None = None, tell: Callable[[str], None] = lambda _: None
+) -> Outcome:
+    """Export `student` into the folder `out`, which appears whole and verified, or not at all.
+
+    It is compared on the rows of `file`, or on rows that are drawn. Raises UsageError, BundleError, or ExportMismatch
+    where the export does not answer as the student.
+    """
+    target = _target(to)
+    absent = target.absent()
+    if absent and file is not None:
+        raise UsageError(absent)
+    _check_place(out, student, file)
+    tell(f"Opening {student}")
+    subject = open_student(student)
+    samples = draw_samples(subject) if file is None else read_samples(subject, file)
+    out = out.resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    waiting = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(waiting, ignore_errors=True)
+    try:
+        tell(f"Writing {to}")
+        made = target.write(subject, waiting)
+        if not absent:
+            tell(f"Comparing on {samples.origin}")
+        found = Parity(1.0, 0.0, 0) if absent else target.verify(subject, waiting, samples)
+        parity = check(found, target.tolerance, f"The export to {to}")
+        notes = (*made.notes, *([absent] if absent else []))
+        outcome = Outcome(out, to, parity, target.tolerance, samples.origin, _hashes(waiting), notes)
+        _write_record(waiting / RECORD, subject, outcome)
+        _put(waiting, out)
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
+    return outcome
+
+
+def _target(name: str) -> Target:
+    if name not in TARGETS:
+        raise UsageError(f"Nothing is exported to {name!r}. Choose one of: {', '.join(TARGETS)}.")
+    return TARGETS[name]()
+
+
+def _check_place(out: Path, student: Path | str, file: Path | None) -> None:
+    """Make sure that `out` can be written and replaces nothing else, before any work is done."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file. Name a folder that does not exist yet.")
+    if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
+        raise UsageError(f"--out {out} is a folder that holds other things. Name a new one, or an earlier export.")
+    for kept in (Path(student), *([file] if file else [])):
+        if kept.exists() and kept.resolve().is_relative_to(out.resolve()):
+            raise UsageError(f"--out {out} would replace {kept}. Name another folder.")
+    parent = out.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        TemporaryDirectory(prefix=".stillhouse-", dir=parent).cleanup()  # permissions alone do not tell
+    except OSError as error:
+        told = error.strerror or str(error)
+        raise UsageError(f"--out {out} cannot be written: {parent} takes no folder ({told}). Name another.") from error
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
+
+
+def _write_record(path: Path, subject: Subject, outcome: Outcome) -> None:
+    origin = {"kind": subject.kind.value, "family": subject.family, "name": subject.folder.name}
+    if subject.manifest is not None:
+        origin |= {"name": subject.manifest.name, "student": subject.manifest.student}
+    record = {"format": 1, "from": origin, **outcome.to_json(), "versions": versions()}
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _put(waiting: Path, out: Path) -> None:
+    """Move a finished folder into place; an earlier export is replaced."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    waiting.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,105 @@
+"""Compression end to end: goals reached and missed, the folder, resuming, repeats, bad requests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stillhouse.artifacts import hash_folder
+from stillhouse.inference.onnx_classifier import OnnxClassifier
+from stillhouse.recipes.open_student import open_student
+from tests.recipes.compressions import SIZE, TOPICS, compress, small, trained
+from tests.recipes.runs import client, run, write
+
+__all__ = ["small", "trained"]
+
+
+def test_a_size_is_reached(small):
+    told = small[1]
+    chosen = told["forms"][told["chosen"]]
+    assert told["reached"]
+    assert chosen["bytes"] <= 250_000 < told["whole"]["bytes"]
+    assert told["test"]["whole"] - told["test"]["quality"] < 0.1
+    assert told["rows"]["test"] == told["certificate"]["test_rows"]
+    assert told["rows"]["test"] + told["rows"]["calibration"] == 200
+
+
+def test_what_was_made_smaller_is_served(small, trained):
+    rows = [json.loads(line) for line in (trained / "test.jsonl").read_text().splitlines()[:20]]
+    bundle = small[0] / "small"
+    predicted = OnnxClassifier.open(bundle).predict([row["text"] for row in rows]).probabilities[0].argmax(1)
+    with client(bundle) as ask:
+        for row, number in zip(rows[:5], predicted, strict=False):
+            messages = [{"role": "user", "content": row["text"]}]
+            said = ask.chat.completions.create(model="small", messages=messages).choices[0].message.content
+            assert said == f"topic {number}"
+    assert (predicted == [int(row["label"][-1]) for row in rows]).mean() > 0.8
+
+
+def test_the_model_behind_it_can_be_opened_and_exported_again(small):
+    subject = open_student(small[0] / "small" / "model")
+    assert subject.fields == (TOPICS,)
+    chosen = small[1]["forms"][small[1]["chosen"]]
+    assert sum(weight.numel() for weight in subject.module.parameters()) == chosen["parameters"]
+
+
+def test_the_page_shows_what_was_tried(small):
+    page = (small[0] / "small" / "report.html").read_text()
+    for form in small[1]["forms"]:
+        assert form["words"] in page
+    assert "<script" not in page
+    assert "reached" in page
+
+
+def test_a_rerun_does_nothing_again_and_another_home_makes_the_same(small, trained, tmp_path):
+    again = compress(trained, small[0], *SIZE)
+    assert again.code == 0, again.err
+    assert again.err.count("done before") >= 5
+    afresh = compress(trained, tmp_path, *SIZE)
+    one, other = (hash_folder(folder / "small" / "student") for folder in (small[0], tmp_path))
+    assert one == other
+    assert afresh.json["forms"][0]["combination"] == small[1]["forms"][0]["combination"]
+
+
+def test_quality_is_kept(trained, tmp_path):
+    told = compress(trained, tmp_path, "--max-drop", 0.02, "--levers", "layers,precision", "--trials", 2).json
+    chosen = told["forms"][told["chosen"]]
+    assert told["reached"]
+    assert chosen["drop"] <= 0.02
+    assert chosen["bytes"] < 0.5 * told["whole"]["bytes"]
+
+
+def test_what_cannot_be_reached_is_said(trained, tmp_path):
+    told = compress(trained, tmp_path, "--target-mb", 0.001, "--levers", "precision", "--trials", 1).json
+    assert not told["reached"]
+    assert told["goal"]["least_bytes"] > 1_000
+    assert "Nothing that was tried reaches" in (tmp_path / "small" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "needs a goal"),
+        (("--target-mb", -1), "must be above 0"),
+        (("--max-drop", 2), "share of the quality"),
+        (("--target-mb", 1, "--levers", "layrs"), "Did you mean 'layers'"),
+        (("--target-mb", 1, "--trials", 0), "trials must be 1 or more"),
+    ],
+)
+def test_bad_requests_are_refused(options, told, trained, tmp_path):
+    done = compress(trained, tmp_path, *options)
+    assert done.code == 2
+    assert told in done.json["error"]["message"]
+    assert not (tmp_path / "small").exists()
+
+
+def test_rows_of_another_task_and_models_of_no_kind_are_refused(trained, tmp_path):
+    write(tmp_path / "chat.jsonl", [{"messages": []}])
+    place = ("--out", tmp_path / "small", "--home", tmp_path / "home", "--json", "--target-mb", 1)
+    done = run("compress", trained / "whole", "--data", tmp_path / "chat.jsonl", *place)
+    assert done.code == 2
+    assert "needs a `text`" in done.json["error"]["message"]
+    done = run("compress", tmp_path / "nothing", "--data", trained / "rows.jsonl", *place)
+    assert done.code == 2
+    assert "is no folder, and no name" in done.json["error"]["message"]

@@ -1,0 +1,101 @@
+"""An export appears whole and verified, or not at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stillhouse.artifacts import hash_file, hash_folder
+from stillhouse.errors import BundleError, ExportMismatch, UsageError
+from stillhouse.export.subject import Exported
+from stillhouse.export.verify import Parity
+from stillhouse.recipes import export as exporting
+from stillhouse.recipes.export import RECORD, TARGETS, Target, export_student
+from tests.export.opened import subject
+from tests.recipes.runs import calls, write
+
+
+@pytest.mark.parametrize("kind", ["bert-classifier", "vit", "distilbert", "llama"])
+@pytest.mark.parametrize("to", ["onnx", "safetensors"])
+def test_every_kind_is_exported_and_says_how_alike_it_answers(kind, to, tmp_path):
+    folder = subject(kind, tmp_path).folder
+    heard: list[str] = []
+    outcome = export_student(folder, to, tmp_path / "out", tell=heard.append)
+    record = json.loads((tmp_path / "out" / RECORD).read_text())
+    assert outcome.parity.agreement == 1.0
+    assert outcome.parity.largest_difference < 1e-3
+    assert record["parity"]["rows"] == outcome.parity.rows > 0
+    assert record["from"]["name"] == kind
+    for name, digest in record["files"].items():
+        assert hash_file(tmp_path / "out" / name) == digest
+    assert len(heard) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_two_exports_of_one_bundle_are_the_same_bytes(encoded, tmp_path):
+    for name in ("one", "two"):
+        export_student(encoded, "onnx", tmp_path / name)
+    assert hash_folder(tmp_path / "one") == hash_folder(tmp_path / "two")
+
+
+def test_it_is_compared_on_the_rows_of_a_file(plain, tmp_path):
+    file = write(tmp_path / "rows.jsonl", calls(("a", "b"), 37, seed=4))
+    outcome = export_student(plain / "student", "onnx", tmp_path / "out", file)
+    assert (outcome.parity.rows, outcome.samples) == (37, "37 rows of rows.jsonl")
+
+
+def test_an_earlier_export_is_replaced_and_nothing_else(plain, tmp_path):
+    export_student(plain / "student", "onnx", tmp_path / "out")
+    (tmp_path / "out" / "left").write_text("x")
+    export_student(plain / "student", "onnx", tmp_path / "out")
+    assert not (tmp_path / "out" / "left").exists()
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "one").write_text("x")
+    (tmp_path / "file").write_text("x")
+    bundle = shutil.copytree(plain / "student", tmp_path / "bundle")
+    (bundle / RECORD).write_text("{}")
+    for out, told in (
+        (tmp_path / "letters", "holds other things"),
+        (tmp_path / "file", "is a file"),
+        (bundle, "would replace"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            export_student(bundle, "onnx", out)
+    with pytest.raises(UsageError, match="holds other things"):
+        export_student(plain / "student", "onnx", plain / "student")
+
+
+@pytest.mark.parametrize("to", ["tea", ""])
+def test_an_unknown_runtime_is_refused_with_those_that_there_are(to, plain, tmp_path):
+    with pytest.raises(UsageError, match="onnx, safetensors"):
+        export_student(plain / "student", to, tmp_path / "out")
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_cannot_be_exported_leaves_nothing(plain, tmp_path):
+    bundle = shutil.copytree(plain / "student", tmp_path / "bundle")
+    with pytest.raises(UsageError, match="is a words student"):
+        export_student(bundle, "safetensors", tmp_path / "out")
+    (bundle / "trained" / "student.safetensors").write_bytes(b"torn")
+    with pytest.raises(BundleError, match="its hash differs"):
+        export_student(bundle, "onnx", tmp_path / "out")
+    assert left(tmp_path) == ["bundle"]
+
+
+def test_an_export_that_answers_otherwise_is_thrown_away(plain, tmp_path, monkeypatch):
+    def write_it(_subject, out: Path) -> Exported:
+        out.mkdir()
+        (out / "a").write_text("x")
+        return Exported((out / "a",))
+
+    strange = Target(write_it, lambda *_: Parity(0.5, 0.7, 10))
+    monkeypatch.setattr(exporting, "TARGETS", {**TARGETS, "strange": lambda: strange})
+    with pytest.raises(ExportMismatch, match=r"strange does not answer .* 50\.00%"):
+        export_student(plain / "student", "strange", tmp_path / "out")
+    assert left(tmp_path) == []

@@ -1,0 +1,98 @@
+"""The forms of an image classifier and of a language model, made through every stage."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    ResNetConfig,
+    ResNetForImageClassification,
+)
+
+from tests.recipes.runs import Done, run, texts, write
+
+RECIPE = """
+task = "image"
+out = "{folder}/whole"
+[data]
+train = "{folder}/rows.npz"
+[student]
+model = "{folder}/fresh"
+[source]
+kind = "offline"
+[[objective]]
+name = "cross_entropy"
+[training]
+epochs = 4
+rate = 3e-3
+"""
+
+
+@pytest.fixture
+def pictures(tmp_path) -> Path:
+    """Bars that lie or stand, and a convolutional model of them."""
+    random = np.random.default_rng(0)
+    images, labels = random.integers(90, size=(240, 16, 16), dtype=np.uint8), np.arange(240) % 2
+    for image, label, at in zip(images, labels, random.integers(2, 14, size=240), strict=True):
+        image[at if label else slice(None), slice(None) if label else at] = 250
+    np.savez(tmp_path / "rows.npz", images=images, labels=labels)
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
+    config = ResNetConfig(num_channels=1, num_labels=2, **sizes)
+    config.image_size = 16
+    ResNetForImageClassification(config).save_pretrained(tmp_path / "fresh")
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
+    done = run("train", tmp_path / "recipe.toml", "--home", tmp_path / "home", "--json")
+    assert done.code == 0, done.err
+    return tmp_path
+
+
+def small(folder: Path, data: str, *options: object) -> Done:
+    place = ("--out", folder / "small", "--home", folder / "home", "--json", "--epochs", 1, "--trials", 1)
+    return run("compress", folder / "whole", "--data", folder / data, *place, *options)
+
+
+def test_an_image_classifier_becomes_integers_with_fewer_channels(pictures):
+    done = small(pictures, "rows.npz", "--target-mb", 0.03)
+    assert done.code == 0, done.err
+    chosen = done.json["forms"][done.json["chosen"]]
+    assert chosen["combination"]["precision"] == "int8-static"
+    assert done.json["certificate"]["test_rows"] == done.json["rows"]["test"]
+    assert (pictures / "small" / "student" / "model.onnx").stat().st_size < 60_000
+
+
+def test_a_language_model_keeps_its_perplexity_in_fewer_bits(tmp_path):
+    rows = texts([row % 3 for row in range(120)])
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        rows, BpeTrainer(vocab_size=300, special_tokens=["<end>"], initial_alphabet=letters, show_progress=False)
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>").save_pretrained(
+        tmp_path / "whole"
+    )
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=128, **sizes)
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "whole")
+    write(tmp_path / "rows.jsonl", [{"text": row} for row in rows])
+    done = small(tmp_path, "rows.jsonl", "--max-drop", 0.05, "--levers", "precision")
+    assert done.code == 0, done.err
+    told = done.json
+    chosen = told["forms"][told["chosen"]]
+    assert chosen["combination"]["precision"] != "float32"
+    assert chosen["bytes"] < 0.6 * told["whole"]["bytes"]
+    figures = told["test"]["figures"]
+    assert figures["perplexity"] == pytest.approx(figures["whole_perplexity"], rel=0.1)
+    assert told["certificate"] is None
+    assert json.loads((tmp_path / "small" / "compression.json").read_text())["reached"]
