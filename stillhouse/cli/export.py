@@ -80,11 +80,11 @@ def export(
         raise UsageError("--to and --verify are for a student. Name its bundle: stillhouse export BUNDLE --to onnx ...")
     if out.is_file():
         raise UsageError(f"--out {out} is a file. Name a folder.")
-    place = settings.home(home)
+    place, where = settings.home(home), settings.database(database)
 
     async def work() -> dict[str, int]:
         with Transfer(progress(), unit="lines") as told:
-            return await export_kept(place, database, project, what or list(What), out, told)
+            return await export_kept(place, where, project, what or list(What), out, told)
 
     counts = asyncio.run(work())
     if json:

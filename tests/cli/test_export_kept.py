@@ -16,11 +16,12 @@ from tests.storage.stored import completion
 
 
 @pytest.fixture
-def home(tmp_path):
+def home(tmp_path, own_database, monkeypatch):
     """A home folder with calls of two projects, a file, and an answer for whoever sends a call again."""
+    monkeypatch.setenv("STILLHOUSE_DATABASE", own_database or "")
 
     async def make() -> None:
-        store = await Store.open(None, tmp_path / "home")
+        store = await Store.open(own_database, tmp_path / "home")
         await store.completions.add("default", *[completion(number, tag="ü") for number in range(1, 1_002)])
         await store.completions.add("other", completion(5_000))
         await store.files.put("default", NewFile("../evil.txt", "user_data"), [b"some bytes"])
