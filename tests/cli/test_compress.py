@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.recipes.compressions import compress, trained
+from tests.recipes.compressions import BITS, compress, trained
 from tests.recipes.runs import run
 
 __all__ = ["trained"]
@@ -11,7 +11,7 @@ __all__ = ["trained"]
 def test_people_read_a_table_and_a_sentence(trained, tmp_path):
     data = ("--data", trained / "rows.jsonl", "--test", trained / "test.jsonl", "--tokens", 32)
     place = ("--out", tmp_path / "small", "--home", tmp_path / "home")
-    done = run("compress", trained / "whole", *data, *place, "--max-drop", 0.05, "--levers", "precision", "--trials", 1)
+    done = run("compress", trained / "whole", *data, *place, *BITS)
     assert done.code == 0, done.err
     assert "the whole model" in done.out
     assert "smaller at" in done.out

@@ -21,7 +21,7 @@ def greedy(model, ids: torch.Tensor, tokens: int) -> list[int]:
     return ids[0, -tokens:].tolist()
 
 
-QUICK = ("gpt2", "llama", "gemma2")
+QUICK = ("gpt2", "llama")
 """Learnt positions, rotated ones, and windows that slide; every other family is tested where minutes do not count."""
 
 

@@ -77,7 +77,15 @@ def test_bundles_tell_their_fields_temperatures_and_reader(family, tmp_path):
     assert parity.largest_difference < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["bert-classifier", "vit", "distilbert", "llama"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bert-classifier",
+        "vit",
+        pytest.param("distilbert", marks=pytest.mark.slow),
+        pytest.param("llama", marks=pytest.mark.slow),
+    ],
+)
 def test_a_spoilt_graph_is_found_out(kind, tmp_path):
     student, out = subject(kind, tmp_path), tmp_path / "out"
     export_onnx_folder(student, out)

@@ -93,7 +93,13 @@ def compare(form: str, bundle: Path, given: list[str], answers: list[tuple]) -> 
     assert apart < near
 
 
-@pytest.mark.parametrize("form", FORMS)
+QUICK = ("words", "encoder", "int8+int4")
+"""What Node is asked every time; Chromium is asked, too, and the other forms in the slow run."""
+
+
+@pytest.mark.parametrize(
+    "form", [form if form in QUICK else pytest.param(form, marks=pytest.mark.slow) for form in FORMS]
+)
 def test_node_answers_as_the_server_does(form, made):
     bundle, folder = made(form)
     given = [*texts.HARD, *texts.at_random(60)]

@@ -12,10 +12,11 @@ from transformers import BertConfig, BertForSequenceClassification
 from tests.models import tiny
 from tests.recipes.runs import Done, run, small_runs, texts, write
 
-__all__ = ["SIZE", "TOPICS", "compress", "fewer_bits", "small", "trained"]
+__all__ = ["BITS", "SIZE", "TOPICS", "compress", "fewer_bits", "small", "trained"]
 
 TOPICS = 4
 SIZE = ("--target-mb", 0.25, "--trials", 2, "--epochs", 2)
+BITS = ("--max-drop", 0.02, "--levers", "precision", "--trials", 1)
 RECIPE = """
 task = "classification"
 out = "{out}"
@@ -73,9 +74,10 @@ def trained(tmp_path_factory) -> Path:
     return folder
 
 
-def compress(trained: Path, folder: Path, *options: object) -> Done:
+def compress(trained: Path, folder: Path, *options: object, home: Path | None = None) -> Done:
+    """Compress the whole model into `folder/small`; what another run has finished in `home` is taken."""
     data = ("--data", trained / "rows.jsonl", "--test", trained / "test.jsonl", "--tokens", 32)
-    place = ("--out", folder / "small", "--home", folder / "home", "--json")
+    place = ("--out", folder / "small", "--home", home or folder / "home", "--json")
     return run("compress", trained / "whole", *data, *place, *options)
 
 
@@ -94,6 +96,6 @@ def fewer_bits(trained, tmp_path_factory) -> tuple[Path, dict]:
     """A folder with `small`, the same model in fewer bits and unchanged else, and what was printed."""
     folder = tmp_path_factory.mktemp("fewer_bits")
     with small_runs():
-        done = compress(trained, folder, "--max-drop", 0.02, "--levers", "precision", "--trials", 1)
+        done = compress(trained, folder, *BITS)
     assert done.code == 0, done.err
     return folder, done.json

@@ -70,7 +70,7 @@ def test_an_earlier_export_is_replaced_and_nothing_else(plain, tmp_path):
 
 @pytest.mark.parametrize("to", ["tea", ""])
 def test_an_unknown_runtime_is_refused_with_those_that_there_are(to, plain, tmp_path):
-    with pytest.raises(UsageError, match="onnx, safetensors"):
+    with pytest.raises(UsageError, match="onnx, onnx-text, safetensors"):
         export_student(plain / "student", to, tmp_path / "out")
 
 

@@ -29,4 +29,6 @@ def test_a_certificate_says_what_it_was_made_from_and_no_path_or_time(plain):
     assert told["outside_labels"] == {"selection": 0, "calibration": 0, "test": 0}
     assert told["left_out"] == 0
     assert str(plain) not in json.dumps(told)
-    assert told == json.loads((plain / "student" / "stillhouse.json").read_text())["run"] | {"rows": told["rows"]}
+    run = json.loads((plain / "student" / "stillhouse.json").read_text())["run"]
+    assert sorted(run.pop("trained")) == ["trained/student.json", "trained/student.safetensors"]
+    assert told == run | {"rows": told["rows"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.evaluating import hands, world
-from tests.wire.test_sdks import OLD, python_with
+from tests.wire.test_sdks import OLD, ON_SQLITE, python_with
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ def test_the_newest_client(url):
     check(seen)
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("old", OLD)
 def test_an_old_client(old, url):
     seen = called_with(python_with(old), url)
