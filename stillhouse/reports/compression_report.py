@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from markupsafe import Markup
 
@@ -40,7 +42,7 @@ MEANINGS = {
 LEVERS = {
     "layers": "blocks kept",
     "ffn": "share of feed-forward units kept",
-    "width": "share of channels kept",
+    "width": "share of the hidden width, or of the channels, kept",
     "rank": "share of the linear layers' weights kept as thin factors",
     "vocabulary": "tokens kept",
     "precision": "bits",
@@ -52,6 +54,7 @@ def render(record: CompressionRecord, certificate: Certificate | None) -> str:
     page = pages.open_template("compression.html.jinja", autoescape=True, filters={})
     return page.render(
         record=record,
+        name=Path(record.model).name,
         certificate=certificate,
         headline=headline(record),
         asked=asked(record),
@@ -80,10 +83,11 @@ def headline(record: CompressionRecord) -> str:
     """What came of it, in one sentence."""
     form, test = record.chosen_form, record.test
     times = record.whole.bytes / form.bytes
-    lost = f"loses {percent(test.drop, 2)}" if test.drop > 0 else f"gains {percent(-test.drop, 2)}"
-    found = (
-        f"{times:.1f} × smaller at {size(form.bytes)}, {record.whole.ms / form.ms:.1f} × faster, it {lost} of quality"
+    lost = (
+        f"loses {percent(test.drop, 2)} of quality" if test.drop > 0 else f"gains {percent(-test.drop, 2)} of quality"
     )
+    lost = lost if test.drop else "loses no quality"
+    found = f"{times:.1f} × smaller at {size(form.bytes)}, {record.whole.ms / form.ms:.1f} × faster, it {lost}"
     if record.reached:
         return f"{found} on test rows."
     return f"Nothing that was tried reaches {asked(record)}; the nearest is {found} on test rows."
@@ -91,7 +95,7 @@ def headline(record: CompressionRecord) -> str:
 
 def pareto(record: CompressionRecord, width: int) -> Markup:
     """Quality against bytes of all that was tried and of the whole model; what was asked for as dashed lines."""
-    forms = [record.whole, *record.forms]
+    forms = [replace(record.whole, words="the whole model"), *record.forms]
     chosen, small = record.chosen_form, width < 500
     height = min(max(round(0.46 * width), 380), 430)
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -10,7 +11,7 @@ from stillhouse.artifacts import hash_folder
 from stillhouse.inference.onnx_classifier import OnnxClassifier
 from stillhouse.recipes.open_student import open_student
 from tests.recipes.compressions import BITS, SIZE, TOPICS, compress, fewer_bits, small, trained
-from tests.recipes.runs import client, run, write
+from tests.recipes.runs import client, run, start, write
 
 __all__ = ["fewer_bits", "small", "trained"]
 
@@ -68,10 +69,22 @@ def test_another_home_makes_the_same_bits(fewer_bits, trained, tmp_path):
 
 
 @pytest.mark.slow
-def test_another_home_makes_the_same_of_what_heals(small, trained, tmp_path):
-    compress(trained, tmp_path, *SIZE)
+def test_another_home_makes_the_same_of_what_heals_though_it_is_killed(small, trained, tmp_path):
+    data = ("--data", trained / "rows.jsonl", "--test", trained / "test.jsonl", "--tokens", 32)
+    place = ("--out", tmp_path / "small", "--home", tmp_path / "home", "--json")
+    for moment in ("trim-*.partial", "shape-*.partial", "heal-*.partial", "form-*.partial"):
+        killed = start("compress", trained / "whole", *data, *place, *SIZE)
+        while killed.poll() is None and not any((tmp_path / "home" / "stages").glob(moment)):
+            time.sleep(0.001)
+        killed.kill()
+        killed.communicate()
+        assert not (tmp_path / "small").exists()
+    told = compress(trained, tmp_path, *SIZE)
+    assert told.code == 0, told.err
+    assert told.json["forms"][0]["combination"] == small[1]["forms"][0]["combination"]
     one, other = (hash_folder(folder / "small" / "student") for folder in (small[0], tmp_path))
     assert one == other
+    assert not list((tmp_path / "home").rglob("*.partial"))
 
 
 def test_quality_is_kept(small, trained, tmp_path):

@@ -48,6 +48,12 @@ def test_the_sentence_says_what_was_won_and_lost(record):
     assert asked(record) == "at most 5.0 MB and at most 2 % of quality lost"
 
 
+def test_what_loses_nothing_is_not_said_to_gain(record):
+    same = replace(record, test=TestRecord(0.93, 0.93, 1.0, {}))
+    assert headline(same).endswith("it loses no quality on test rows.")
+    assert "it gains 1.00 % of quality" in headline(replace(record, test=TestRecord(0.94, 0.93, 1.0, {})))
+
+
 def test_the_sentence_says_what_was_missed(record):
     said = headline(replace(record, reached=False))
     assert said.startswith("Nothing that was tried reaches at most 5.0 MB and at most 2 % of quality lost; the nearest")
