@@ -57,10 +57,9 @@ def task_of(model: str) -> TaskName:
         Kind.EMBEDDING: TaskName.EMBEDDING,
         Kind.LANGUAGE_MODEL: TaskName.CHAT,
     }
-    subject = open_student(model)
-    if subject.manifest is not None:
+    if (Path(model) / "stillhouse.json").is_file():
         raise UsageError(
-            f"{model} is a bundle. `stillhouse distill` has made it small already; give the Transformers folder of a "
-            "model, or distil again with another --student."
+            f"{model} is a bundle, which was made small already. Give the Transformers folder of a model (of one that "
+            "`stillhouse compress` made, its folder `model`), or distil again with another --student."
         )
-    return kinds[subject.kind]
+    return kinds[open_student(model).kind]

@@ -61,6 +61,8 @@ def check_files(bundle: Path, files: dict[str, str]) -> None:
 def _bundle(folder: Path) -> Subject:
     manifest: Manifest = read_manifest(folder)
     trained = manifest.run.get(TRAINED)
+    if not trained and (folder / "model" / "config.json").is_file():
+        raise BundleError(f"{folder} was made by `stillhouse compress`. Give the model in it: {folder / 'model'}")
     if not trained:
         raise BundleError(
             f"{folder} was made by an earlier version, which kept no {TRAINED}/ folder (the student as it was trained, "

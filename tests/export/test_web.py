@@ -205,6 +205,7 @@ def test_the_messages_before_the_last_one_are_not_published(made):
     assert not [file.name for file in folder.iterdir() if b"Secret words." in file.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_classifier_of_transformers_answers_too(npm_home, tmp_path):
     source = tiny.save(tmp_path / "source", kinds.make("bert-classifier"), tiny.wordpiece())
     subject = open_student(source)

@@ -8,12 +8,15 @@ import time
 import pytest
 
 from stillhouse.artifacts import hash_folder
+from stillhouse.errors import UsageError
 from stillhouse.inference.onnx_classifier import OnnxClassifier
+from stillhouse.recipes.compression import task_of
 from stillhouse.recipes.open_student import open_student
-from tests.recipes.compressions import BITS, SIZE, TOPICS, compress, fewer_bits, small, trained
+from stillhouse.recipes.sections import TaskName
+from tests.recipes.compressions import SIZE, TOPICS, compress, small, trained
 from tests.recipes.runs import client, run, start, write
 
-__all__ = ["fewer_bits", "small", "trained"]
+__all__ = ["small", "trained"]
 
 
 def test_a_size_is_reached(small):
@@ -61,11 +64,10 @@ def test_a_rerun_does_nothing_again(small, trained):
     assert hash_folder(small[0] / "small" / "student") == before
 
 
-def test_another_home_makes_the_same_bits(fewer_bits, trained, tmp_path):
-    told = compress(trained, tmp_path, *BITS).json
-    assert told["forms"][0]["combination"] == fewer_bits[1]["forms"][0]["combination"]
-    one, other = (hash_folder(folder / "small" / "student") for folder in (fewer_bits[0], tmp_path))
-    assert one == other
+def test_what_was_made_smaller_is_not_compressed_again_but_the_model_in_it(small):
+    with pytest.raises(UsageError, match="is a bundle"):
+        task_of(str(small[0] / "small"))
+    assert task_of(str(small[0] / "small" / "model")) is TaskName.CLASSIFICATION
 
 
 @pytest.mark.slow

@@ -30,8 +30,3 @@ def test_what_makes_no_sense_is_refused():
 
 def test_the_task_follows_from_the_model(tmp_path):
     assert task_of(str(tiny.save(tmp_path / "encoder", tiny.encoder("bert"), tiny.wordpiece()))) is TaskName.EMBEDDING
-
-
-def test_a_bundle_is_refused(encoded):
-    with pytest.raises(UsageError, match="is a bundle"):
-        task_of(str(encoded))

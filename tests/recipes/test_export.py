@@ -18,7 +18,9 @@ from tests.export.opened import subject
 from tests.recipes.runs import calls, write
 
 
-@pytest.mark.parametrize("kind", ["bert-classifier", "vit", "distilbert", "llama"])
+@pytest.mark.parametrize(
+    "kind", ["bert-classifier", "vit", "distilbert", pytest.param("llama", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("to", ["onnx", "safetensors"])
 def test_every_kind_is_exported_and_says_how_alike_it_answers(kind, to, tmp_path):
     folder = subject(kind, tmp_path).folder
@@ -35,6 +37,7 @@ def test_every_kind_is_exported_and_says_how_alike_it_answers(kind, to, tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_two_exports_of_one_bundle_are_the_same_bytes(encoded, tmp_path):
     for name in ("one", "two"):
         export_student(encoded, "onnx", tmp_path / name)

@@ -211,6 +211,7 @@ def taught(objective: Objective, teacher: PreTrainedModel | None = None) -> floa
     return surprise(done.student, chatml())
 
 
+@pytest.mark.slow
 def test_a_student_learns_across_tokenizers_what_its_rows_alone_do_not_teach(knowing):
     untaught, control = surprise(writer(chatml(), 48, 2, 6), chatml()), taught(CrossEntropy())
     assert surprise(knowing, inst()) < 0.6 * control < 0.2 * untaught

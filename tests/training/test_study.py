@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -109,6 +110,7 @@ def warned(unused: bool) -> list[str]:
     return [str(one.message) for one in heard if "find_unused" in str(one.message)]
 
 
+@pytest.mark.slow
 def test_nothing_is_warned_of_whether_or_not_all_weights_are_used(capfd):
     for unused in (False, True):
         assert launch(2, warned, (unused,)) == {0: [], 1: []}
