@@ -67,7 +67,7 @@ def fetch_package(package: Package, home: Path) -> Path:
     kept.parent.mkdir(parents=True, exist_ok=True)
     brought = kept.parent / package.archive
     with TemporaryDirectory(prefix=".web-", dir=kept.parent) as folder:
-        whole = brought if brought.is_file() else _packed_by_npm(package, Path(folder), kept.parent)
+        whole = brought if brought.is_file() else _packed_by_npm(package, Path(folder).resolve(), kept.parent)
         _check(package, whole)
         unpacked = Path(folder) / "unpacked"
         unpacked.mkdir()
@@ -83,7 +83,7 @@ def _packed_by_npm(package: Package, folder: Path, place: Path) -> Path:
     by_hand = f"Or run `npm pack {wanted}` on another machine and put {package.archive} into {place}."
     if npm is None:
         raise UsageError(f"The browser needs {wanted}, which npm fetches, and npm is not installed. {by_hand}")
-    command = [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(folder), wanted]
+    command = [npm, "pack", "--loglevel=error", "--ignore-scripts", "--pack-destination", str(folder), wanted]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     except subprocess.TimeoutExpired as error:
