@@ -25,8 +25,8 @@ SCRIPT = Path(__file__).with_name("web_check.mjs")
 PATIENCE = 600
 """Seconds that all answers may take."""
 WEB_TOLERANCE = Tolerance(agreement=0.97, difference=0.2)
-"""Both runtimes make integers of activations anew, and round some the other way; with 4-bit weights only one does. Texts
-that are drawn say little and are often near a tie."""
+"""Both runtimes make integers of activations anew, and round some the other way; with 4-bit weights only one does.
+Texts that are drawn say little and are often near a tie."""
 
 
 def no_node() -> str | None:
