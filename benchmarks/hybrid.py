@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import statistics
 import tempfile
 import time
@@ -34,23 +33,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rows import read_rows
 from trials import begin, finish, goal, interval, parser_of, tell
+from wholes import banking77, train_whole
 
 from stillhouse.compression.search import Goal
 from stillhouse.recipes.compress import compress
 from stillhouse.recipes.compression import CompressRecipe
-from stillhouse.recipes.run_training import RunOptions, run_training
-from stillhouse.recipes.sections import (
-    DataSection,
-    ObjectiveSection,
-    SourceKind,
-    SourceSection,
-    StudentSection,
-    TaskName,
-    TrainingSection,
-)
-from stillhouse.recipes.training import TrainRecipe
+from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection
 from stillhouse.training.events import silent
 
 TOGETHER = "together"
@@ -93,28 +82,14 @@ def main() -> int:
 
 def texts(options: argparse.Namespace, home: Path) -> Field:
     """BANKING77 by MiniLM."""
-    home.mkdir(parents=True, exist_ok=True)
-    train, test = (read_rows(options.data / "banking77" / f"{part}.jsonl.gz") for part in ("train", "test"))
-    order = np.random.default_rng(0).permutation(len(train))
-    parts = {
-        "selection": [train[at] for at in order[:1_000]],
-        "train": [train[at] for at in order[1_000:]],
-        "test": test,
-    }
-    for part, rows in parts.items():
-        some = rows[:: max(1, len(rows) // 600)] if options.quick else rows
-        words = (json.dumps({"text": row["text"], "label": row["label"]}) for row in some)
-        (home / f"{part}.jsonl").write_text("\n".join(words) + "\n", encoding="utf-8")
     return Field(
         "BANKING77",
         TaskName.CLASSIFICATION,
-        DataSection(
-            train=home / "train.jsonl", selection=home / "selection.jsonl", test=home / "test.jsonl", tokens=64
-        ),
+        banking77(options.data, home, 600 if options.quick else None),
         "minilm",
         epochs=1 if options.quick else 6,
         rate=2e-4,
-        healing=TrainingSection(epochs=1 if options.quick else 4, rate=2e-4),
+        healing=TrainingSection(epochs=1 if options.quick else 3, rate=2e-4),
         target=5e6,
         ways={
             "distil": ("layers", "vocabulary"),
@@ -183,17 +158,8 @@ def field_result(field: Field, options: argparse.Namespace, home: Path) -> dict[
 
 def trial(field: Field, options: argparse.Namespace, home: Path, seed: int) -> dict[str, Any]:
     """One whole model and what becomes of it."""
-    recipe = TrainRecipe(
-        task=field.task,
-        out=home / f"whole{seed}",
-        data=field.data,
-        student=StudentSection(model=field.start),
-        source=SourceSection(kind=SourceKind.OFFLINE, batch=32),
-        objective=(ObjectiveSection(name="cross_entropy"),),
-        training=TrainingSection(epochs=field.epochs, rate=field.rate),
-        seed=seed,
-    )
-    run_training(recipe, "the benchmark", RunOptions(home / "stages"), silent)
+    training = TrainingSection(epochs=field.epochs, rate=field.rate)
+    train_whole(field.task, field.start, field.data, training, home / f"whole{seed}", seed)
     found: dict[str, Any] = {}
     for way, levers in field.ways.items():
         for heals in (True, False):
@@ -226,7 +192,7 @@ def _recipe(
         data=field.data,
         goal=Goal(bytes=field.target),
         levers=tuple(levers),
-        trials=(1 if options.quick else 3) if len(levers) > 2 else 1,
+        trials=(1 if options.quick else 2) if len(levers) > 3 else 1,
         healing=field.healing,
         heals=heals,
         seed=seed,

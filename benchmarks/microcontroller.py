@@ -1,6 +1,6 @@
 """Image students for microcontrollers: accuracy on Fashion-MNIST of compiled C, against the bytes of flash it takes.
 
-    python benchmarks/microcontroller.py [--data DIR] [--seeds N] [--quick] [--device cuda] [--json]
+    python benchmarks/microcontroller.py [--data DIR] [--home DIR] [--seeds N] [--quick] [--json]
 
 A convolutional teacher learns Fashion-MNIST's training pictures. Students of three sizes, made of depthwise-separable
 convolutions, learn the same pictures (moved and flipped), from their labels alone and from the teacher's answers with
@@ -13,7 +13,8 @@ student says; whether it gives, bit for bit, the scores that numpy computes of t
 .rodata with -Os, without main.c), RAM (.data and .bss) and an upper bound for the stack; and how many products a
 picture takes. Nothing was chosen by the test pictures.
 
-`--data` holds fashion_mnist/. A C compiler and `size` (binutils) must be installed.
+`--data` holds fashion_mnist/; `--home` keeps finished trials, so that a run that was stopped goes on. A C compiler and
+`size` (binutils) must be installed.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from trials import begin, difference, finish, goal, interval, parser_of, precision, tell, words_of
+from trials import begin, difference, finish, goal, interval, kept, parser_of, precision, tell, words_of
 
 from stillhouse.export.c import Look, export_image_c
 from stillhouse.export.c_build import Program, require_compiler
@@ -71,14 +73,16 @@ class Size:
     rows: int | None = None
     test: int | None = None
     teacher_epochs: int = 8
-    epochs: int = 10
+    epochs: int = 8
 
 
 QUICK = Size(rows=600, test=200, teacher_epochs=1, epochs=1)
 
 
 def main() -> int:
-    options = parser_of(__doc__).parse_args()
+    parser = parser_of(__doc__)
+    parser.add_argument("--home", type=Path, help="keep finished trials here")
+    options = parser.parse_args()
     started = time.monotonic()
     begin(options)
     require_compiler()
@@ -130,11 +134,8 @@ class Bench:
         self.names = [f"class {at}" for at in range(10)]
 
     def run(self) -> dict[str, Any]:
-        torch.manual_seed(0)
-        started = time.monotonic()
         teacher = teacher_net()
-        self.teach(teacher, None, (self.size.teacher_epochs, 0))
-        seconds = time.monotonic() - started
+        seconds = self.taught(teacher)
         said = self.says(teacher, self.test_pixels)
         top = accuracy(said, self.test_labels)
         tell(f"teacher: {top:.2%}, {seconds:.0f} s")
@@ -142,7 +143,8 @@ class Bench:
         for seed in range(self.options.seeds):
             for name in SHAPES:
                 for how in (ALONE, TAUGHT):
-                    row = self.trial(name, teacher if how == TAUGHT else None, seed)
+                    told = (name, teacher if how == TAUGHT else None, seed)
+                    row = kept(self.options.home, f"{name}, {how}, {seed}", partial(self.trial, *told))
                     found.setdefault((name, how), []).append(row)
                     tell(f"seed {seed}, {name}, {how}: {row['accuracy']:.2%} in C, {row['seconds']:.0f} s")
         students = [summary(name, how, rows, found[name, ALONE]) for (name, how), rows in found.items()]
@@ -152,6 +154,23 @@ class Bench:
             "teacher": {"accuracy": top, "weights": weights_of(teacher), "seconds": seconds},
             "students": students,
         }
+
+    def taught(self, teacher: nn.Module) -> float:
+        """Teach the teacher, or read what it learnt in a run that was stopped; how many seconds it took."""
+        torch.manual_seed(0)
+        teacher.load_state_dict(teacher_net().state_dict())
+        path = self.options.home / "teacher.pt" if self.options.home else None
+        if path and path.is_file():
+            found = torch.load(path)
+            teacher.load_state_dict(found["weights"])
+            return found["seconds"]
+        started = time.monotonic()
+        self.teach(teacher, None, (self.size.teacher_epochs, 0))
+        seconds = time.monotonic() - started
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"weights": teacher.state_dict(), "seconds": seconds}, path)
+        return seconds
 
     def trial(self, name: str, teacher: nn.Module | None, seed: int) -> dict[str, Any]:
         """A student taught, written in C, and measured there."""

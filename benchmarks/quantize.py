@@ -17,7 +17,6 @@ teacher's quality with 40 % fewer weights at 1.6 times its speed (arxiv.org/abs/
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -25,12 +24,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from rows import read_rows, read_text
+from rows import read_text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForSequenceClassification, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from trials import begin, finish, goal, parser_of, tell
+from wholes import banking77, section, train_whole
 
 from stillhouse.compression.search import Goal
 from stillhouse.export.graph_model import GraphModel
@@ -41,17 +40,7 @@ from stillhouse.recipes.compression import CompressRecipe
 from stillhouse.recipes.forms import Forms
 from stillhouse.recipes.read_rows import read_rows as read_parts
 from stillhouse.recipes.reference import Reference
-from stillhouse.recipes.run_training import RunOptions, run_training
-from stillhouse.recipes.sections import (
-    DataSection,
-    ObjectiveSection,
-    SourceKind,
-    SourceSection,
-    StudentSection,
-    TaskName,
-    TrainingSection,
-)
-from stillhouse.recipes.training import TrainRecipe
+from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection
 from stillhouse.training.events import silent
 
 ROW = 400
@@ -83,32 +72,19 @@ def main() -> int:
 
 def texts(options: argparse.Namespace, home: Path) -> CompressRecipe:
     """The classifier of BANKING77, trained."""
-    home.mkdir(parents=True, exist_ok=True)
-    train, test = (read_rows(options.data / "banking77" / f"{part}.jsonl.gz") for part in ("train", "test"))
-    order = np.random.default_rng(0).permutation(len(train))
-    parts = {
-        "selection": [train[at] for at in order[:1_000]],
-        "train": [train[at] for at in order[1_000:]],
-        "test": test,
-    }
-    for part, rows in parts.items():
-        some = rows[:: max(1, len(rows) // 400)] if options.quick else rows
-        write(home / f"{part}.jsonl", ({"text": row["text"], "label": row["label"]} for row in some))
-    return whole(
-        home, TaskName.CLASSIFICATION, "minilm", 64, TrainingSection(epochs=1 if options.quick else 6, rate=2e-4)
-    )
+    data = banking77(options.data, home, 400 if options.quick else None)
+    training = TrainingSection(epochs=1 if options.quick else 6, rate=2e-4)
+    return whole(home, TaskName.CLASSIFICATION, "minilm", data, training)
 
 
 def words(options: argparse.Namespace, home: Path) -> CompressRecipe:
     """The language model of War and Peace, trained."""
-    home.mkdir(parents=True, exist_ok=True)
     text = read_text(options.data, "war_and_peace")
     rows = [text[at : at + ROW] for at in range(0, len(text) - ROW, ROW)]
     rows = rows[:400] if options.quick else rows
     tenth = len(rows) // 10
     parts = {"train": rows[: -2 * tenth], "selection": rows[-2 * tenth : -tenth], "test": rows[-tenth:]}
-    for part, some in parts.items():
-        write(home / f"{part}.jsonl", ({"text": row} for row in some))
+    data = section(home, {part: [{"text": row} for row in some] for part, some in parts.items()}, 192)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -127,23 +103,12 @@ def words(options: argparse.Namespace, home: Path) -> CompressRecipe:
     )
     GPT2LMHeadModel(config).save_pretrained(home / "fresh")
     training = TrainingSection(epochs=1 if options.quick else 3, rate=1e-3)
-    return whole(home, TaskName.CHAT, str(home / "fresh"), 192, training)
+    return whole(home, TaskName.CHAT, str(home / "fresh"), data, training)
 
 
-def whole(home: Path, task: TaskName, start: str, tokens: int, training: TrainingSection) -> CompressRecipe:
+def whole(home: Path, task: TaskName, start: str, data: DataSection, training: TrainingSection) -> CompressRecipe:
     """Train a whole model; the recipe by which its forms are made."""
-    train, selection, test = (home / f"{part}.jsonl" for part in ("train", "selection", "test"))
-    data = DataSection(train=train, selection=selection, test=test, tokens=tokens)
-    recipe = TrainRecipe(
-        task=task,
-        out=home / "whole",
-        data=data,
-        student=StudentSection(model=start),
-        source=SourceSection(kind=SourceKind.OFFLINE, batch=32),
-        objective=(ObjectiveSection(name="cross_entropy"),),
-        training=training,
-    )
-    run_training(recipe, "the benchmark", RunOptions(home / "stages"), silent)
+    train_whole(task, start, data, training, home / "whole")
     return CompressRecipe(
         model=str(home / "whole"), task=task, out=home / "small", data=data, goal=Goal(drop=0.5), levers=("precision",)
     )
@@ -157,7 +122,7 @@ def every_form(name: str, recipe: CompressRecipe, home: Path) -> dict[str, Any]:
     made: list[dict[str, Any]] = []
     for precision in forms.levers["precision"]:
         form = forms.form({**forms.at_rest, "precision": precision})
-        seen = reference.distance(GraphModel(form.graph), forms.task_of(open_model(recipe.task, str(form.model))))
+        seen = reference.distance(GraphModel(form.graph), forms.task_of(open_model(recipe.task, form.model)))
         told = {"precision": precision, "bytes": form.bytes, "quality": seen.quality, "agreement": seen.agreement}
         made.append({**told, "whole": seen.whole, "graph": str(form.graph), **seen.figures})
         tell(f"{name}, {precision}: {seen.quality:.2%} at {form.bytes / 1e6:.2f} MB")
@@ -229,10 +194,6 @@ def small(recipe: CompressRecipe, home: Path, options: argparse.Namespace) -> di
         "faster_than_onnx": times["onnx"] / times["small"],
         "certificate": None if done.certificate is None else done.certificate.verdict,
     }
-
-
-def write(file: Path, rows: Iterator[dict[str, str]]) -> None:
-    file.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def targets(found: Mapping[str, Any]) -> list[dict[str, Any]]:

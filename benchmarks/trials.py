@@ -76,6 +76,18 @@ def finish(
     return 0
 
 
+def kept(home: Path | None, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a trial found, read from `home` where a run that was stopped had finished it."""
+    path = home / f"{name}.json" if home else None
+    if path and path.is_file():
+        return json.loads(path.read_text(encoding="utf-8"))
+    found = make()
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
 def command(name: str, options: argparse.Namespace) -> str:
     """How the benchmark was called, without the paths of a machine."""
     words = ["python", f"benchmarks/{name}.py"]

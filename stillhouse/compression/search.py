@@ -100,6 +100,7 @@ class Tried:
 
     combination: Combination
     predicted: Prediction
+    """What the levers alone foretold; in place of the quality lost it has the damage, in nats."""
     found: Prediction
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 import torch
 from torch import Tensor, nn
 
 from stillhouse.errors import UsageError
+from stillhouse.export.onnx_folder import open_graph
 
 __all__ = ["GraphModel"]
 
@@ -31,12 +31,7 @@ class GraphModel(nn.Module):
     def __init__(self, path: Path, threads: int = 0) -> None:
         """`threads`: how many a pass may use, 0 for one on each core."""
         super().__init__()
-        runtime: Any = onnxruntime
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.session = open_graph(path, threads)
         self.inputs = {one.name: one.shape for one in self.session.get_inputs()}
         given = [one.name for one in self.session.get_outputs()]
         self.answer = next((name for name in ANSWERS if name in given), "")

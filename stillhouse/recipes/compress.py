@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -147,33 +146,39 @@ def _told(forms: Forms, form: Form, search: Search) -> FormRecord:
 def _on_test(forms: Forms, chosen: Form) -> TestRecord:
     """How far the chosen form is from the whole model on the test rows."""
     reference = Reference(forms.whole.model, forms.task_of(forms.whole), forms.rows.test)
-    opened = open_model(forms.recipe.task, str(chosen.model))
+    opened = open_model(forms.recipe.task, chosen.model)
     found = reference.distance(GraphModel(chosen.graph), forms.task_of(opened))
     return TestRecord(found.quality, found.whole, found.agreement, dict(found.figures))
 
 
 def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
     """What the test rows prove of the chosen form beside the whole model, and what makes its confidence true."""
-    opened = open_model(forms.recipe.task, str(chosen.model))
-    graph, part = GraphModel(chosen.graph), forms.measured
+    opened = open_model(forms.recipe.task, chosen.model)
+    graph = GraphModel(chosen.graph)
+    parts = {
+        "sealed": (forms.rows, forms.rows.test),
+        "calibration": (calibration, calibration.selection),
+        "selection": (forms.rows, forms.measured),
+    }
+    said = {
+        name: (
+            scores_of(graph, forms.task_of(opened, rows), some).numpy(),
+            scores_of(forms.whole.model, forms.task_of(forms.whole, rows), some).numpy().argmax(-1),
+        )
+        for name, (rows, some) in parts.items()
+    }
+    heat = fit_temperature(*said["selection"])
 
-    def logits(rows: Rows, some: Sequence[int]) -> tuple[Any, Any]:
-        mine = scores_of(graph, forms.task_of(opened, rows), some)
-        its = scores_of(forms.whole.model, forms.task_of(forms.whole, rows), some)
-        return mine.numpy(), its.numpy().argmax(-1)
-
-    heat = fit_temperature(*logits(forms.rows, part))
-
-    def answers(rows: Rows, some: Sequence[int]) -> Answers:
-        mine, its = logits(rows, some)
+    def answers(name: str) -> Answers:
+        (rows, some), (mine, its) = parts[name], said[name]
         predicted, confidence = likeliest(shares(mine, [mine.shape[1]], [heat]))
         truths = forms.task_of(opened, rows).batch(list(some)).labels.numpy()
         return judge(predicted, confidence, its[:, None], truths)
 
     certificate = certify(
-        sealed=answers(forms.rows, forms.rows.test),
-        calibration=answers(calibration, calibration.selection),
-        selection=answers(forms.rows, part),
+        sealed=answers("sealed"),
+        calibration=answers("calibration"),
+        selection=answers("selection"),
         terms=forms.recipe.terms,
         provenance={
             "model": fingerprint(forms.recipe.model),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from stillhouse import settings
@@ -19,6 +17,7 @@ from stillhouse.export.verify import Parity, Samples, Tolerance, check
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.samples import draw_samples, read_samples
+from stillhouse.recipes.whole_folder import check_out, written_whole
 
 __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
 
@@ -150,15 +149,12 @@ def export_student(
     absent = target.absent()
     if absent and file is not None:
         raise UsageError(absent)
-    _check_place(out, student, file)
+    kept = (Path(student), *([file] if file else []))
+    check_out(out, RECORD, [each for each in kept if each.exists()])
     tell(f"Opening {student}")
     subject = open_student(student)
     samples = draw_samples(subject) if file is None else read_samples(subject, file)
-    out = out.resolve()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    waiting = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(waiting, ignore_errors=True)
-    try:
+    with written_whole(out) as waiting:
         tell(f"Writing {to}")
         made = target.write(subject, waiting)
         if not absent:
@@ -166,11 +162,8 @@ def export_student(
         found = Parity(1.0, 0.0, 0) if absent else target.verify(subject, waiting, samples)
         parity = check(found, target.tolerance, f"The export to {to}")
         notes = (*made.notes, *([absent] if absent else []))
-        outcome = Outcome(out, to, parity, target.tolerance, samples.origin, _hashes(waiting), notes)
+        outcome = Outcome(out.resolve(), to, parity, target.tolerance, samples.origin, _hashes(waiting), notes)
         _write_record(waiting / RECORD, subject, outcome)
-        _put(waiting, out)
-    finally:
-        shutil.rmtree(waiting, ignore_errors=True)
     return outcome
 
 
@@ -178,25 +171,6 @@ def _target(name: str) -> Target:
     if name not in TARGETS:
         raise UsageError(f"Nothing is exported to {name!r}. Choose one of: {', '.join(TARGETS)}.")
     return TARGETS[name]()
-
-
-def _check_place(out: Path, student: Path | str, file: Path | None) -> None:
-    """Make sure that `out` can be written and replaces nothing else, before any work is done."""
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file. Name a folder that does not exist yet.")
-    if out.is_dir() and any(out.iterdir()) and not (out / RECORD).is_file():
-        raise UsageError(f"--out {out} is a folder that holds other things. Name a new one, or an earlier export.")
-    for kept in (Path(student), *([file] if file else [])):
-        if kept.exists() and kept.resolve().is_relative_to(out.resolve()):
-            raise UsageError(f"--out {out} would replace {kept}. Name another folder.")
-    parent = out.resolve().parent
-    while not parent.exists():
-        parent = parent.parent
-    try:
-        TemporaryDirectory(prefix=".stillhouse-", dir=parent).cleanup()  # permissions alone do not tell
-    except OSError as error:
-        told = error.strerror or str(error)
-        raise UsageError(f"--out {out} cannot be written: {parent} takes no folder ({told}). Name another.") from error
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -210,13 +184,3 @@ def _write_record(path: Path, subject: Subject, outcome: Outcome) -> None:
         origin |= {"name": subject.manifest.name, "student": subject.manifest.student}
     record = {"format": 1, "from": origin, **outcome.to_json(), "versions": versions()}
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _put(waiting: Path, out: Path) -> None:
-    """Move a finished folder into place; an earlier export is replaced."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    waiting.rename(out)
-    shutil.rmtree(old, ignore_errors=True)

@@ -52,7 +52,7 @@ MEASURED, LOOKED, SAMPLED = 2_000, 64, 256
 """Rows that quality, importance and the ranges of activations are measured on, at most."""
 CALLS = 60
 """Answers that are timed."""
-MODEL, EXPORTED = "model", "onnx"
+EXPORTED = "onnx"
 OBJECTIVES: Mapping[TaskName, tuple[ObjectiveSection, ...]] = {
     TaskName.CLASSIFICATION: (ObjectiveSection(name="forward_kl", settings={"temperature": 2.0}),),
     TaskName.IMAGE: (ObjectiveSection(name="forward_kl", settings={"temperature": 2.0}),),
@@ -67,8 +67,8 @@ class Form:
     """A combination as it would be served."""
 
     combination: Combination
-    model: Path
-    """The healed model in float32, as Transformers loads it."""
+    model: str
+    """The folder of the healed model in float32, or the hub id of a whole one that stayed as it was."""
     graph: Path
     bytes: int
     ms: float
@@ -88,6 +88,7 @@ class Forms:
 
     def __init__(self, recipe: CompressRecipe, data: DataSection, rows: Rows, cache: StageCache, home: Path) -> None:
         self.recipe, self.data, self.rows, self.cache, self.home = recipe, data, rows, cache, home
+        self._tasks: dict[tuple[str | None, int], Task] = {}
         self.whole = open_model(recipe.task, recipe.model)
         self.levers = levers_of(self.whole.model, recipe.task, recipe.levers)
         self._depends = {
@@ -117,15 +118,18 @@ class Forms:
         return ", ".join(pulled) or "nothing changed"
 
     def task_of(self, opened: Opened, rows: Rows | None = None) -> Task:
-        """The rows, or others, as a model reads them; pictures are not varied."""
-        task = make_task(self._train_recipe(opened.name, opened.name), rows or self.rows, [opened])
-        return task.still() if isinstance(task, ImageTask) else task
+        """The rows, or others, as a model reads them; pictures are not varied. What reads alike is read once."""
+        key = (opened.vocabulary, id(rows))
+        if key not in self._tasks:
+            task = make_task(self._train_recipe(opened.name, opened.name), rows or self.rows, [opened])
+            self._tasks[key] = task.still() if isinstance(task, ImageTask) else task
+        return self._tasks[key]
 
     def survey(self) -> Survey:
         """Every setting of every lever pulled alone, nothing healed, and the whole model in every precision."""
 
         def make(folder: Path) -> str:
-            found: dict[str, Any] = {"levers": {}, "ms": {}}
+            found: dict[str, Any] = {"levers": {}}
             whole = parts_of(self.whole.model)
             count = sum(len(settings) - 1 for settings in self.levers.values())
             for name, settings in self.levers.items():
@@ -179,7 +183,7 @@ class Forms:
         done = self.cache.stage("form", f"Measured: {self.describe(combination)}", inputs, make)
         told = json.loads((done.path / "form.json").read_text())
         distance = Distance(**told.pop("distance"))
-        return Form(combination, Path(healed), done.path / EXPORTED / GRAPH, distance=distance, **told)
+        return Form(combination, healed, done.path / EXPORTED / GRAPH, distance=distance, **told)
 
     def _alone(self, combination: Combination) -> Seen:
         """The weights and the damage of a lever pulled alone, measured in torch."""

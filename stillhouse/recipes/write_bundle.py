@@ -14,7 +14,7 @@ from stillhouse.recipes.whole_folder import check_out, written_whole
 from stillhouse.reports import model_card, run_report
 from stillhouse.reports.record import RunRecord
 
-__all__ = ["TRAINED", "check_place", "student_files", "write_bundle"]
+__all__ = ["TRAINED", "check_place", "student_files", "write_bundle", "write_json"]
 
 TRAINED = "trained"
 """The folder of a bundle that holds the student as it was trained, in float32; serving does not need it."""
@@ -49,12 +49,13 @@ def _copy(sources: Iterable[Path], folder: Path) -> None:
 
 
 def _write_files(folder: Path, record: RunRecord) -> None:
-    _write_json(folder / "stillhouse.json", record.manifest.to_json())
-    _write_json(folder / "certificate.json", record.certificate.to_json())
-    _write_json(folder / "record.json", record.to_json())
+    write_json(folder / "stillhouse.json", record.manifest.to_json())
+    write_json(folder / "certificate.json", record.certificate.to_json())
+    write_json(folder / "record.json", record.to_json())
     (folder / "report.html").write_text(run_report.render(record), encoding="utf-8")
     (folder / "README.md").write_text(model_card.render(record), encoding="utf-8")
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write an object as JSON that people can read."""
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

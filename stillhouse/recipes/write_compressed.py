@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from stillhouse.models.load import locate
 from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.sections import TaskName
 from stillhouse.recipes.whole_folder import written_whole
-from stillhouse.recipes.write_bundle import student_files
+from stillhouse.recipes.write_bundle import student_files, write_json
 from stillhouse.reports import compression_report
 from stillhouse.reports.compression_record import CompressionRecord
 
@@ -45,12 +44,12 @@ def write_compressed(forms: Forms, chosen: Form, record: CompressionRecord, proo
     with written_whole(recipe.out) as folder:
         shutil.copytree(chosen.graph.parent, folder / STUDENT)
         kept = shutil.ignore_patterns(".*", "training.json", "metrics.jsonl", "record.json")
-        shutil.copytree(fetch(locate(str(chosen.model))), folder / MODEL, ignore=kept)
+        shutil.copytree(fetch(locate(chosen.model)), folder / MODEL, ignore=kept)
         if proof is not None:
-            _write_json(folder / "certificate.json", proof.certificate.to_json())
+            write_json(folder / "certificate.json", proof.certificate.to_json())
             if recipe.task is TaskName.CLASSIFICATION:
-                _write_json(folder / "stillhouse.json", _manifest(forms, chosen, proof).to_json())
-        _write_json(folder / RECORD, record.to_json())
+                write_json(folder / "stillhouse.json", _manifest(forms, chosen, proof).to_json())
+        write_json(folder / RECORD, record.to_json())
         (folder / "report.html").write_text(compression_report.render(record, certificate), encoding="utf-8")
 
 
@@ -71,7 +70,3 @@ def _manifest(forms: Forms, chosen: Form, proof: Proof) -> Manifest:
         files=student_files([chosen.graph, chosen.graph.with_name("tokenizer.json")]),
         run=proof.certificate.provenance,
     )
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -13,10 +13,13 @@ from stillhouse.reports.drawing import (
     Scale,
     Spot,
     dot,
+    grid,
+    label,
     line,
     linear_ticks,
     log_ticks,
     place,
+    share_words,
     svg,
     text,
     text_width,
@@ -47,7 +50,7 @@ def pareto(rungs: Sequence[RungRecord], chosen: str, goal: float | None, width: 
     height = min(max(round(0.46 * width), 380), 430)
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)
     across, up = _pareto_scales(drawn, goal, frame)
-    parts = [*_grid(frame, across, up, log_ticks(across.low, across.high), _number)]
+    parts = [*grid(frame, across, up, log_ticks(across.low, across.high), _number)]
     parts += [
         text("Agreement with the teacher", 2, 14, "axis"),
         text("← faster · median latency of one call, ms (log scale)", frame.right, height - 6, "axis", "end"),
@@ -66,7 +69,7 @@ def pareto(rungs: Sequence[RungRecord], chosen: str, goal: float | None, width: 
         parts += _rung_mark(rung, spot, ends, "picked" if rung.name == chosen else "rung")
     boxes = reversed(place(spots[::-1], obstacles, frame))  # the chosen one picks its place first
     for rung, spot, box in zip(drawn, spots, boxes, strict=True):
-        parts += _rung_label(rung, spot, box, "strong" if rung.name == chosen else "word")
+        parts += label(_words(rung, across), spot, box, "strong" if rung.name == chosen else "word")
     return svg(width, height, f"Agreement against latency of {len(drawn)} students", parts)
 
 
@@ -81,11 +84,16 @@ def _pareto_scales(rungs: Sequence[RungRecord], goal: float | None, frame: Box) 
 
 def _spot(rung: RungRecord, rungs: Sequence[RungRecord], across: Scale, up: Scale) -> Spot:
     largest = max(max(each.bytes for each in rungs), 1)
-    small = across.end < PHONE
-    radius = max(DOTS[1] * math.sqrt(rung.bytes / largest) * (0.6 if small else 1), DOTS[0])
-    words = [shorten(rung.name, 24)] if small else [shorten(rung.name, 24), _detail(rung)]
+    radius = max(DOTS[1] * math.sqrt(rung.bytes / largest) * (0.6 if across.end < PHONE else 1), DOTS[0])
+    words = _words(rung, across)
     widest = max(text_width(line, FONT) for line in words)
     return Spot(across(rung.speed.latency_ms_p50), up(rung.quality.agreement), radius, widest, 15 * len(words))
+
+
+def _words(rung: RungRecord, across: Scale) -> list[str]:
+    """What a rung's label says; on a phone its name alone."""
+    name = shorten(rung.name, 24)
+    return [name] if across.end < PHONE else [name, _detail(rung)]
 
 
 def _detail(rung: RungRecord) -> str:
@@ -104,24 +112,6 @@ def _rung_mark(rung: RungRecord, spot: Spot, ends: tuple[float, float], style: s
     return [dot(spot.x, spot.y, spot.radius, style, tip), *_whisker(spot.x, *ends), dot(spot.x, spot.y, 2.5, "core")]
 
 
-def _rung_label(rung: RungRecord, spot: Spot, box: Box, style: str) -> list[Markup]:
-    middle, anchor = (box.left + box.right) / 2, "middle"
-    if box.left > spot.x:
-        middle, anchor = box.left, "start"
-    elif box.right < spot.x:
-        middle, anchor = box.right, "end"
-    near = min(max(spot.x, box.left), box.right), min(max(spot.y, box.top), box.bottom)
-    parts = [text(shorten(rung.name, 24), middle, box.top + 12, style, anchor)]
-    if spot.height > 15:
-        parts.append(text(_detail(rung), middle, box.top + 27, "note", anchor))
-    away = math.dist(near, (spot.x, spot.y))
-    if away > spot.radius + 16:
-        edge = spot.radius / away
-        start = spot.x + edge * (near[0] - spot.x), spot.y + edge * (near[1] - spot.y)
-        parts.append(line(start, near, "leader"))
-    return parts
-
-
 def risk_coverage(curve: Curve, cascade: CascadeStatement, width: int) -> Markup:
     """Disagreement among the kept share of calls, the promised risk and the certified point; empty without a curve."""
     points = [
@@ -137,7 +127,7 @@ def risk_coverage(curve: Curve, cascade: CascadeStatement, width: int) -> Markup
     heights = [points[-1][1] * 1.1, cascade.risk * 2]
     heights += [end * 1.1 for end in cascade.kept_interval if certified and math.isfinite(end)]
     across, up = Scale(0, 1, frame.left, frame.right), Scale(0, min(max(heights), 1.0), frame.bottom, frame.top)
-    parts = [*_grid(frame, across, up, linear_ticks(0, 1), _share)]
+    parts = [*grid(frame, across, up, linear_ticks(0, 1), share_words)]
     parts += [
         text("Disagreement among the calls it keeps", 2, 14, "axis"),
         text("share of calls the student keeps", frame.right, height - 6, "axis", "end"),
@@ -188,7 +178,7 @@ def reliability(bins: Sequence[ReliabilityBin], width: int) -> Markup:
     height = width - LEFT - RIGHT + TOP + BOTTOM
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)
     across, up = Scale(0, 1, frame.left, frame.right), Scale(0, 1, frame.bottom, frame.top)
-    parts = [*_grid(frame, across, up, linear_ticks(0, 1), _share)]
+    parts = [*grid(frame, across, up, linear_ticks(0, 1), share_words)]
     parts += [
         text("Agreement", 2, 14, "axis"),
         text("the student’s confidence", frame.right, height - 6, "axis", "end"),
@@ -213,22 +203,5 @@ def _whisker(x: float, top: float, bottom: float) -> list[Markup]:
     ]
 
 
-def _share(value: float) -> str:
-    return f"{100 * value:.10g} %"
-
-
 def _number(value: float) -> str:
     return f"{value:.10g}"
-
-
-def _grid(frame: Box, across: Scale, up: Scale, ticks: Sequence[float], show: Callable[[float], str]) -> list[Markup]:
-    """Light lines at the upright scale's ticks, the base line, and the words of both scales."""
-    parts: list[Markup] = []
-    for value in linear_ticks(up.low, up.high):
-        parts.append(line((frame.left, up(value)), (frame.right, up(value)), "grid"))
-        parts.append(text(_share(value), frame.left - 8, up(value) + 4, "tick", "end"))
-    parts.append(line((frame.left, frame.bottom), (frame.right, frame.bottom), "base"))
-    for value in ticks:
-        parts.append(line((across(value), frame.bottom), (across(value), frame.bottom + 4), "base"))
-        parts.append(text(show(value), across(value), frame.bottom + 18, "tick", "middle"))
-    return parts

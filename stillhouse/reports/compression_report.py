@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,8 +17,9 @@ from stillhouse.reports.drawing import (
     Scale,
     Spot,
     dot,
+    grid,
+    label,
     line,
-    linear_ticks,
     log_ticks,
     place,
     svg,
@@ -83,10 +83,8 @@ def headline(record: CompressionRecord) -> str:
     """What came of it, in one sentence."""
     form, test = record.chosen_form, record.test
     times = record.whole.bytes / form.bytes
-    lost = (
-        f"loses {percent(test.drop, 2)} of quality" if test.drop > 0 else f"gains {percent(-test.drop, 2)} of quality"
-    )
-    lost = lost if test.drop else "loses no quality"
+    change = f"{'loses' if test.drop > 0 else 'gains'} {percent(abs(test.drop), 2)} of quality"
+    lost = change if test.drop else "loses no quality"
     found = f"{times:.1f} × smaller at {size(form.bytes)}, {record.whole.ms / form.ms:.1f} × faster, it {lost}"
     if record.reached:
         return f"{found} on test rows."
@@ -100,7 +98,7 @@ def pareto(record: CompressionRecord, width: int) -> Markup:
     height = min(max(round(0.46 * width), 380), 430)
     frame = Box(LEFT, TOP, width - RIGHT, height - BOTTOM)
     across, up = _scales(forms, record, frame)
-    parts = _grid(across, up, frame)
+    parts = grid(frame, across, up, log_ticks(across.low, across.high), size)
     parts += [
         text("Quality on selection rows", 2, 14, "axis"),
         text("← smaller · bytes of graph and tokenizer (log scale)", frame.right, height - 6, "axis", "end"),
@@ -118,7 +116,7 @@ def pareto(record: CompressionRecord, width: int) -> Markup:
         tip = f"{form.words}: {percent(form.quality, 2)}, {size(form.bytes)}, {millis(form.ms)}"
         parts.append(dot(spot.x, spot.y, spot.radius, "picked" if form is chosen else "rung", tip))
     for form, spot, box in zip(forms, spots, place(spots, obstacles, frame), strict=True):
-        parts += _label(form, spot, box, "strong" if form is chosen else "word", small)
+        parts += label(_words(form, small), spot, box, "strong" if form is chosen else "word")
     return svg(width, height, f"Quality against size of {len(forms)} forms of the model", parts)
 
 
@@ -131,19 +129,6 @@ def _scales(forms: Sequence[FormRecord], record: CompressionRecord, frame: Box) 
     return across, Scale(max(min(ends) - room, 0.0), min(max(ends) + room, 1.0), frame.bottom, frame.top)
 
 
-def _grid(across: Scale, up: Scale, frame: Box) -> list[Markup]:
-    """Light lines at the upright scale's ticks, the base line, and the words of both scales."""
-    parts: list[Markup] = []
-    for value in linear_ticks(up.low, up.high):
-        parts.append(line((frame.left, up(value)), (frame.right, up(value)), "grid"))
-        parts.append(text(whole_percent(value), frame.left - 8, up(value) + 4, "tick", "end"))
-    parts.append(line((frame.left, frame.bottom), (frame.right, frame.bottom), "base"))
-    for value in log_ticks(across.low, across.high):
-        parts.append(line((across(value), frame.bottom), (across(value), frame.bottom + 4), "base"))
-        parts.append(text(size(value), across(value), frame.bottom + 18, "tick", "middle"))
-    return parts
-
-
 def _words(form: FormRecord, small: bool) -> list[str]:
     name = shorten(form.words, 22 if small else 44)
     return [name] if small else [name, f"{percent(form.quality, 2)} · {size(form.bytes)} · {millis(form.ms)}"]
@@ -153,16 +138,3 @@ def _spot(form: FormRecord, across: Scale, up: Scale, small: bool) -> Spot:
     words = _words(form, small)
     widest = max(text_width(each, FONT) for each in words)
     return Spot(across(form.bytes), up(form.quality), 6 if small else 8, widest, 15 * len(words))
-
-
-def _label(form: FormRecord, spot: Spot, box: Box, style: str, small: bool) -> list[Markup]:
-    middle, anchor = (box.left + box.right) / 2, "middle"
-    if box.left > spot.x:
-        middle, anchor = box.left, "start"
-    elif box.right < spot.x:
-        middle, anchor = box.right, "end"
-    near = min(max(spot.x, box.left), box.right), min(max(spot.y, box.top), box.bottom)
-    parts = [line((spot.x, spot.y), near, "leader")] if math.dist(near, (spot.x, spot.y)) > spot.radius + 16 else []
-    for at, words in enumerate(_words(form, small)):
-        parts.append(text(words, middle, box.top + 12 + 15 * at, "note" if at else style, anchor))
-    return parts

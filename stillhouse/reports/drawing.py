@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 from stillhouse.reports.figures import printable
 
-__all__ = ["Box", "Scale", "Spot", "dot", "line", "linear_ticks", "log_ticks", "place", "svg", "text", "text_width"]
+__all__ = [
+    "Box",
+    "Scale",
+    "Spot",
+    "dot",
+    "grid",
+    "label",
+    "line",
+    "linear_ticks",
+    "log_ticks",
+    "place",
+    "share_words",
+    "svg",
+    "text",
+    "text_width",
+]
 
 LETTER = 0.57
 """Width of a mean letter against the font size, in the sans serif faces that browsers pick."""
@@ -146,3 +161,40 @@ def svg(width: float, height: float, label: str, parts: Iterable[Markup]) -> Mar
     return Markup('<svg viewBox="0 0 {:.0f} {:.0f}" width="{:.0f}" role="img" aria-label="{}">{}</svg>').format(
         width, height, width, printable(label), Markup("\n").join(parts)
     )
+
+
+def label(words: Sequence[str], spot: Spot, box: Box, style: str) -> list[Markup]:
+    """What a spot is called, in the box it was given, a note below; a line leads to what lies far from its spot."""
+    middle, anchor = (box.left + box.right) / 2, "middle"
+    if box.left > spot.x:
+        middle, anchor = box.left, "start"
+    elif box.right < spot.x:
+        middle, anchor = box.right, "end"
+    near = min(max(spot.x, box.left), box.right), min(max(spot.y, box.top), box.bottom)
+    parts = [
+        text(each, middle, box.top + 12 + 15 * at, "note" if at else style, anchor) for at, each in enumerate(words)
+    ]
+    away = math.dist(near, (spot.x, spot.y))
+    if away > spot.radius + 16:
+        edge = spot.radius / away
+        start = spot.x + edge * (near[0] - spot.x), spot.y + edge * (near[1] - spot.y)
+        parts.append(line(start, near, "leader"))
+    return parts
+
+
+def share_words(value: float) -> str:
+    """A share at a tick: `0.25` as `25 %`."""
+    return f"{100 * value:.10g} %"
+
+
+def grid(frame: Box, across: Scale, up: Scale, ticks: Sequence[float], show: Callable[[float], str]) -> list[Markup]:
+    """Light lines at the upright scale's ticks (shares), the base line, and the words of both scales."""
+    parts: list[Markup] = []
+    for value in linear_ticks(up.low, up.high):
+        parts.append(line((frame.left, up(value)), (frame.right, up(value)), "grid"))
+        parts.append(text(share_words(value), frame.left - 8, up(value) + 4, "tick", "end"))
+    parts.append(line((frame.left, frame.bottom), (frame.right, frame.bottom), "base"))
+    for value in ticks:
+        parts.append(line((across(value), frame.bottom), (across(value), frame.bottom + 4), "base"))
+        parts.append(text(show(value), across(value), frame.bottom + 18, "tick", "middle"))
+    return parts

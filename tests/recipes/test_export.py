@@ -93,7 +93,7 @@ def test_what_cannot_be_exported_leaves_nothing(plain, tmp_path):
 
 def test_an_export_that_answers_otherwise_is_thrown_away(plain, tmp_path, monkeypatch):
     def write_it(_subject, out: Path) -> Exported:
-        out.mkdir()
+        out.mkdir(exist_ok=True)
         (out / "a").write_text("x")
         return Exported((out / "a",))
 
