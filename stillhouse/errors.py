@@ -6,6 +6,7 @@ StillhouseError
 ├── TrafficError          the traffic cannot be read or used             (exit code 1)
 │   ├── BadRow            one row of one file, named by file and line
 │   └── NotATask          the answers are not labels or enumerated fields
+├── DataError             a dataset, or an item of one, is not what it should be
 ├── BundleError           a bundle is missing, torn or of another version
 ├── SignalError           a teacher's signals cannot be written, are damaged, or belong to something else
 ├── StorageError          the database cannot be opened, read or written
@@ -27,6 +28,7 @@ __all__ = [
     "BadRow",
     "BundleError",
     "CannotCertify",
+    "DataError",
     "ExportMismatch",
     "FormulaError",
     "GraderError",
@@ -76,6 +78,10 @@ class BadRow(TrafficError):
 
 class NotATask(TrafficError):
     """The answers are neither labels nor JSON objects of enumerated fields."""
+
+
+class DataError(StillhouseError):
+    """A dataset, or an item of one, is not what it should be."""
 
 
 class BundleError(StillhouseError):
