@@ -165,8 +165,9 @@ def text_of(message: Message) -> str:
 def item_from_json(value: Mapping[str, Any]) -> Item:
     """The item that `to_json` wrote; raises DataError where a key is unknown or of another kind."""
     try:
-        facts, source = dict(value.get("facts", {})), dict(value.get("source", {}))
-        given = dict(value) | {
+        facts: dict[str, Any] = dict(value.get("facts", {}))
+        source: dict[str, Any] = dict(value.get("source", {}))
+        given: dict[str, Any] = dict(value) | {
             "kind": Kind(value["kind"]),
             "messages": tuple(value.get("messages", ())),
             "media": tuple(Media(**each) for each in value.get("media", ())),
