@@ -164,23 +164,16 @@ def text_of(message: Message) -> str:
 
 def item_from_json(value: Mapping[str, Any]) -> Item:
     """The item that `to_json` wrote; raises DataError where a key is unknown or of another kind."""
+    given: dict[str, Any] = dict(value)
+    facts: dict[str, Any] = dict(given.pop("facts", {}))
+    source: dict[str, Any] = dict(given.pop("source", {}))
     try:
-        facts: dict[str, Any] = dict(value.get("facts", {}))
-        source: dict[str, Any] = dict(value.get("source", {}))
-        given: dict[str, Any] = dict(value) | {
-            "kind": Kind(value["kind"]),
-            "messages": tuple(value.get("messages", ())),
-            "media": tuple(Media(**each) for each in value.get("media", ())),
-            "facts": Facts(**facts | {"tags": tuple(facts.get("tags", ()))}),
-            "source": Source(
-                **source
-                | {
-                    "method": Method(source.get("method", Method.IMPORTED)),
-                    "parents": tuple(source.get("parents", ())),
-                }
-            ),
-        }
-        return Item(**given)
+        facts["tags"] = tuple(facts.get("tags", ()))
+        source["method"] = Method(source.get("method", Method.IMPORTED))
+        source["parents"] = tuple(source.get("parents", ()))
+        given["kind"], given["messages"] = Kind(given["kind"]), tuple(given.get("messages", ()))
+        given["media"] = tuple(Media(**each) for each in given.get("media", ()))
+        return Item(**given, facts=Facts(**facts), source=Source(**source))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"This is no item of a dataset: {error}. Its keys: {', '.join(list(value)[:8])}.") from error
 
