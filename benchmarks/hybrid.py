@@ -42,7 +42,7 @@ from wholes import banking77, train_whole
 
 from stillhouse.compression.search import Goal
 from stillhouse.recipes.compress import compress
-from stillhouse.recipes.compression import CompressRecipe
+from stillhouse.recipes.compression import CompressRecipe, Heal
 from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection
 from stillhouse.training.events import silent
 
@@ -205,7 +205,7 @@ def _recipe(
         levers=tuple(levers),
         trials=(1 if options.quick else 2) if len(levers) > 3 else 1,
         healing=field.healing,
-        heals=heals,
+        heal=Heal.WEIGHTS if heals else Heal.NOTHING,
         seed=seed,
     )
 

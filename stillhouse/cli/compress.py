@@ -60,6 +60,13 @@ def compress(
     heal: Annotated[
         bool, typer.Option(help="Let smaller forms learn from the whole model; --no-heal shows what that is worth.")
     ] = True,
+    learn_bits: Annotated[
+        bool,
+        typer.Option(
+            "--learn-bits",
+            help="Then let the form that was found learn its integers, and keep them if they are better.",
+        ),
+    ] = False,
     rate: Annotated[
         float | None, typer.Option(help="Peak learning rate of healing; by default what suits the model.")
     ] = None,
@@ -91,7 +98,7 @@ def compress(
     from stillhouse.compression.search import Goal
     from stillhouse.evaluation.answers import Terms
     from stillhouse.recipes.compress import compress as run
-    from stillhouse.recipes.compression import CompressRecipe, task_of
+    from stillhouse.recipes.compression import CompressRecipe, Heal, task_of
     from stillhouse.recipes.sections import DataSection, TrainingSection
 
     recipe = CompressRecipe(
@@ -103,7 +110,7 @@ def compress(
         levers=tuple(part.strip() for part in levers.split(",")) if levers else (),
         trials=trials,
         healing=TrainingSection(epochs=epochs, rate=rate),
-        heals=heal,
+        heal=Heal.BITS if learn_bits else Heal.WEIGHTS if heal else Heal.NOTHING,
         batch=batch,
         terms=Terms(margin=margin, risk=risk),
         seed=seed,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.bundle.certificate import Certificate
-from stillhouse.compression.search import Search
+from stillhouse.compression.search import PRECISION, Search
 from stillhouse.evaluation.answers import Answers
 from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.certificate import certify
@@ -19,7 +19,7 @@ from stillhouse.inference.onnx_student import likeliest, shares
 from stillhouse.models.load import fingerprint
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.cache import StageCache
-from stillhouse.recipes.compression import CompressRecipe
+from stillhouse.recipes.compression import CompressRecipe, Heal
 from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.held_out import hold_out, read_parts
 from stillhouse.recipes.provenance import versions
@@ -73,6 +73,8 @@ def compress(
         nearest = search.nearest
         assert nearest is not None
         chosen = next(form for form in made if form.combination == nearest.combination)
+        if recipe.heal is Heal.BITS:
+            chosen = _learnt(forms, chosen, made, search, tell)
         record = CompressionRecord(
             model=recipe.model,
             task=recipe.task.value,
@@ -124,6 +126,23 @@ def _try(search: Search, forms: Forms, trials: int, tell: Listener) -> list[Form
         made.append(form)
         tell(Note(f"Found {form.bytes / 1e6:.2f} MB, {form.ms:.2f} ms, {form.distance.drop:.2%} lost."))
     return made
+
+
+def _learnt(forms: Forms, chosen: Form, made: list[Form], search: Search, tell: Listener) -> Form:
+    """The form that was chosen with the integers that it learnt, where these are better; both are kept in `made`."""
+    learnt = forms.learnt(chosen)
+    if learnt is None:
+        precision = chosen.combination[PRECISION]
+        tell(Note(f"The form that was found is in {precision}: there are no integers to be learnt."))
+        return chosen
+    made.append(learnt)
+    found = learnt.distance
+    tell(Note(f"With learnt integers {learnt.bytes / 1e6:.2f} MB, {learnt.ms:.2f} ms, {found.drop:.2%} lost."))
+
+    def merit(form: Form) -> tuple[float, float, float]:
+        return -search.goal.misses(form.found), form.distance.quality, -form.distance.damage
+
+    return max(chosen, learnt, key=merit)
 
 
 def _told(forms: Forms, form: Form, search: Search) -> FormRecord:

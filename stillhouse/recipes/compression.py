@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from stillhouse.compression.search import Goal
@@ -13,7 +14,16 @@ from stillhouse.recipes.levers import LEVERS
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_word
 
-__all__ = ["CompressRecipe", "task_of"]
+__all__ = ["CompressRecipe", "Heal", "task_of"]
+
+
+class Heal(StrEnum):
+    """What of a form that was made smaller learns from the whole model."""
+
+    NOTHING = "nothing"
+    WEIGHTS = "weights"
+    BITS = "bits"
+    """Its weights, and then, of the form that is chosen, its integers: quantisation-aware training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +43,8 @@ class CompressRecipe:
     """Combinations that are made, healed and measured at most."""
     healing: TrainingSection = field(default_factory=TrainingSection)
     """How what was made smaller learns from the whole model."""
-    heals: bool = True
-    """Whether what was made smaller learns at all."""
+    heal: Heal = Heal.WEIGHTS
+    """What of a smaller form learns from the whole model."""
     batch: int = 32
     """Rows a step of it."""
     terms: Terms = field(default_factory=Terms)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -21,10 +21,13 @@ from stillhouse.compression.scheme import Scheme
 from stillhouse.compression.search import PRECISION, Combination, Prediction, Seen, Survey
 from stillhouse.export.graph_model import GraphModel
 from stillhouse.export.onnx_folder import GRAPH, export_onnx_folder
+from stillhouse.export.subject import Kind, Logits
 from stillhouse.models.load import fingerprint
+from stillhouse.recipes import learnt_bits
 from stillhouse.recipes.build import Opened, make_task, open_model, save_student
 from stillhouse.recipes.cache import Artifact, StageCache
-from stillhouse.recipes.compression import CompressRecipe
+from stillhouse.recipes.compression import CompressRecipe, Heal
+from stillhouse.recipes.learnt_bits import Learner, learn_bits
 from stillhouse.recipes.levers import BITS, SEEN, VOCABULARY, is_shaped, levers_of, parts_of, shaped
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
@@ -52,7 +55,7 @@ MEASURED, LOOKED, SAMPLED = 2_000, 64, 256
 """Rows that quality, importance and the ranges of activations are measured on, at most."""
 CALLS = 60
 """Answers that are timed."""
-EXPORTED = "onnx"
+EXPORTED, FLOATS = "onnx", "floats"
 OBJECTIVES: Mapping[TaskName, tuple[ObjectiveSection, ...]] = {
     TaskName.CLASSIFICATION: (ObjectiveSection(name="forward_kl", settings={"temperature": 2.0}),),
     TaskName.IMAGE: (ObjectiveSection(name="forward_kl", settings={"temperature": 2.0}),),
@@ -164,10 +167,48 @@ class Forms:
     def form(self, combination: Combination) -> Form:
         """A combination shaped, healed, exported, and measured on the selection rows."""
         healed = self._healed(combination)
+        inputs = {"precision": combination[PRECISION]}
+        return self._measured(combination, healed, inputs, lambda folder: self._exported(healed, combination, folder))
+
+    def learnt(self, form: Form) -> Form | None:
+        """A form that has learnt its integers from the whole model, measured; None where it has none."""
+        precision, base = form.combination[PRECISION], self._base(form.combination)
+        if precision not in learnt_bits.BITS:
+            return None
+        recipe = self._train_recipe(base, form.model)
 
         def make(folder: Path) -> str:
-            graph = self._exported(healed, combination, folder)
-            opened = open_model(self.recipe.task, healed)
+            student, teacher = self._opened(form.model), self._opened(base)
+            learner = Learner(recipe, self.rows, student, teacher.model)
+            done = learn_bits(learner, precision, folder, self.cache.tell)
+            subject = open_student(form.model)
+            module = Logits(done.integers) if subject.kind is Kind.CLASSIFIER else done.integers
+            export_onnx_folder(replace(subject, module=module), folder / EXPORTED)
+            if done.floats is not None:
+                floats = replace(student, model=done.floats)
+                save_student(recipe, folder / FLOATS, floats, self.task_of(student))
+            return f"{done.steps:,} steps, best held-out loss {done.loss:.4f}"
+
+        inputs = self._depends | {"model": fingerprint(form.model), "precision": precision}
+        inputs |= {"healing": asdict(self.recipe.healing)}
+        made = self.cache.stage("bits", "It learns its integers from the whole model", inputs, make)
+        floats = made.path / FLOATS
+        model = str(floats) if floats.is_dir() else form.model
+        combination = {**form.combination, PRECISION: f"{precision}, learnt"}
+
+        def take(folder: Path) -> Path:
+            shutil.rmtree(folder / EXPORTED, ignore_errors=True)
+            return Path(shutil.copytree(made.path / EXPORTED, folder / EXPORTED)) / GRAPH
+
+        return self._measured(combination, model, {"bits": made.hash}, take)
+
+    def _measured(
+        self, combination: Combination, model: str, inputs: dict[str, Any], export: Callable[[Path], Path]
+    ) -> Form:
+        """The form of a combination whose model in float32 lies in a folder, and whose graph `export` writes."""
+
+        def make(folder: Path) -> str:
+            graph, opened = export(folder), open_model(self.recipe.task, model)
             task = self.task_of(opened)
             distance = self.reference.distance(GraphModel(graph), task)
             record = {
@@ -179,11 +220,11 @@ class Forms:
             (folder / "form.json").write_text(json.dumps(record, indent=1))
             return f"{record['bytes'] / 1e6:.2f} MB, {record['ms']:.2f} ms, quality {distance.quality:.2%}"
 
-        inputs = self._depends | {"model": fingerprint(healed), "precision": combination[PRECISION]}
+        inputs = self._depends | {"model": fingerprint(model)} | inputs
         done = self.cache.stage("form", f"Measured: {self.describe(combination)}", inputs, make)
         told = json.loads((done.path / "form.json").read_text())
         distance = Distance(**told.pop("distance"))
-        return Form(combination, healed, done.path / EXPORTED / GRAPH, distance=distance, **told)
+        return Form(combination, model, done.path / EXPORTED / GRAPH, distance=distance, **told)
 
     def _alone(self, combination: Combination) -> Seen:
         """The weights and the damage of a lever pulled alone, measured in torch."""
@@ -230,7 +271,7 @@ class Forms:
 
         words = ", ".join(f"{name} {setting}" for name, setting in shape.items())
         cut: Artifact = self.cache.stage("shape", f"Made smaller: {words}", inputs, make_shape)
-        if not self.recipe.heals:
+        if self.recipe.heal is Heal.NOTHING:
             return str(cut.path)
         return str(self.cache.stage("heal", "It learns from the whole model", inputs, make_healed).path)
 
