@@ -14,6 +14,7 @@ from stillhouse.artifacts import hash_file
 from stillhouse.errors import UsageError
 from stillhouse.export.subject import Exported, Subject
 from stillhouse.export.verify import Parity, Samples, Tolerance, check
+from stillhouse.models.factored import has_factors, merge
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.samples import draw_samples, read_samples
@@ -23,6 +24,8 @@ __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
 
 RECORD = "export.json"
 """The file by which a folder is known as an export, and may be replaced by another."""
+
+MERGED = "Its low-rank factors were multiplied out: it answers as before, and is as large as before it was factored."
 
 
 @final
@@ -37,6 +40,8 @@ class Target:
     tolerance: Tolerance = field(default_factory=Tolerance)
     absent: Callable[[], str | None] = lambda: None
     """Why what was written cannot be run on this machine, where it cannot; such an export is kept unverified."""
+    dense: bool = False
+    """Whether low-rank factors are multiplied out, since whoever reads it knows none."""
 
 
 def _onnx() -> Target:
@@ -54,7 +59,7 @@ def _onnx_text() -> Target:
 def _safetensors() -> Target:
     from stillhouse.export.safetensors import export_safetensors, verify_safetensors
 
-    return Target(export_safetensors, verify_safetensors)
+    return Target(export_safetensors, verify_safetensors, dense=True)
 
 
 def _gguf(form: str) -> Target:
@@ -62,7 +67,7 @@ def _gguf(form: str) -> Target:
     from stillhouse.export.gguf_readback import verify_gguf
     from stillhouse.export.llama_runtime import TOLERANCES
 
-    return Target(lambda subject, out: export_gguf(subject, out, form), verify_gguf, TOLERANCES[form])
+    return Target(lambda subject, out: export_gguf(subject, out, form), verify_gguf, TOLERANCES[form], dense=True)
 
 
 def _ort() -> Target:
@@ -153,6 +158,9 @@ def export_student(
     check_out(out, RECORD, [each for each in kept if each.exists()])
     tell(f"Opening {student}")
     subject = open_student(student)
+    merged = target.dense and has_factors(subject.module)
+    if merged:
+        merge(subject.module)
     samples = draw_samples(subject) if file is None else read_samples(subject, file)
     with written_whole(out) as waiting:
         tell(f"Writing {to}")
@@ -161,7 +169,7 @@ def export_student(
             tell(f"Comparing on {samples.origin}")
         found = Parity(1.0, 0.0, 0) if absent else target.verify(subject, waiting, samples)
         parity = check(found, target.tolerance, f"The export to {to}")
-        notes = (*made.notes, *([absent] if absent else []))
+        notes = (*made.notes, *([MERGED] if merged else []), *([absent] if absent else []))
         outcome = Outcome(out.resolve(), to, parity, target.tolerance, samples.origin, _hashes(waiting), notes)
         _write_record(waiting / RECORD, subject, outcome)
     return outcome

@@ -7,11 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
 
 from stillhouse.artifacts import hash_file, hash_folder
+from stillhouse.compression.low_rank import LowRank, factor
 from stillhouse.errors import BundleError, ExportMismatch, UsageError
 from stillhouse.export.subject import Exported
 from stillhouse.export.verify import Parity
+from stillhouse.models.factored import has_factors, save_model
 from stillhouse.recipes import export as exporting
 from stillhouse.recipes.export import RECORD, TARGETS, Target, export_student
 from tests.export.opened import subject
@@ -35,6 +39,22 @@ def test_every_kind_is_exported_and_says_how_alike_it_answers(kind, to, tmp_path
         assert hash_file(tmp_path / "out" / name) == digest
     assert len(heard) == 3
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(("to", "has"), [("safetensors", False), ("gguf-f32", False), ("onnx", True)])
+def test_factors_are_multiplied_out_for_those_who_know_none(to, has, tmp_path):
+    kind = "bert-classifier" if to != "gguf-f32" else "llama"
+    found = subject(kind, tmp_path)
+    model = found.transformer
+    batches = [{"input_ids": torch.randint(1, 30, (4, 8)), "attention_mask": torch.ones(4, 8, dtype=torch.long)}]
+    factor(model, batches, LowRank(keep=0.5, embeddings=False))
+    save_model(model, found.folder)
+    outcome = export_student(found.folder, to, tmp_path / "out")
+    assert outcome.parity.agreement == 1.0
+    assert any("factors were multiplied out" in note for note in outcome.notes) == (not has)
+    if to == "safetensors":
+        again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
+        assert not has_factors(again)
 
 
 @pytest.mark.slow
