@@ -70,7 +70,7 @@ def measure(bundle: Path, texts: Sequence[str], rounds: int, home: Path) -> dict
     """Every export of one bundle."""
     subject = open_student(bundle)
     assert subject.manifest is not None
-    folders, left_out = exported(bundle, home)
+    folders, left_out = exported(bundle, home, texts)
     told: dict[str, list[dict[str, Any]]] = {form: [] for form in folders}
     for turn in range(rounds):
         for form, folder in folders.items():
@@ -82,8 +82,11 @@ def measure(bundle: Path, texts: Sequence[str], rounds: int, home: Path) -> dict
     return {"student": subject.manifest.student, "exports": rows, "left_out": left_out}
 
 
-def exported(bundle: Path, home: Path) -> tuple[dict[str, Path], dict[str, str]]:
+def exported(bundle: Path, home: Path, texts: Sequence[str]) -> tuple[dict[str, Path], dict[str, str]]:
     """The folder of every form that can be made and run here, and why others cannot."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / "texts.jsonl"
+    file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
     folders, left_out = {"pytorch": bundle / "trained", "served": bundle / "student"}, {}
     for form in FORMS:
         missing = {"gguf": "llama_cpp", "gguf-q8_0": "llama_cpp", "executorch": "executorch"}.get(form)
@@ -94,7 +97,7 @@ def exported(bundle: Path, home: Path) -> tuple[dict[str, Path], dict[str, str]]
             left_out[form] = "no C compiler"
             continue
         try:
-            export_student(bundle, form, home / form)
+            export_student(bundle, form, home / form, file)
         except StillhouseError as error:
             left_out[form] = str(error)
         else:

@@ -29,6 +29,8 @@ LONGEST = 128
 """Tokens of a row of an embedding or language model; bundles say how long theirs are."""
 WORDS = 24
 """Tokens of the longest row that is drawn."""
+ENOUGH = 50
+"""Words of quoted texts from which on others are made of them: they hold the characters that a student will see."""
 
 
 def read_samples(subject: Subject, file: Path) -> Samples:
@@ -52,14 +54,18 @@ def read_samples(subject: Subject, file: Path) -> Samples:
 
 
 def draw_samples(subject: Subject, seed: int = 0) -> Samples:
-    """Rows for those who give none: texts that the bundle's report quotes, and rows of tokens or pixels at random."""
+    """Rows for those who give none: texts that the bundle's report quotes, and others of their words in any order.
+
+    Without quoted texts they are of tokens at random, and pictures of noise.
+    """
     random = np.random.default_rng(seed)
     count = DRAWN[subject.kind]
     if subject.kind is Kind.IMAGE:
         pixels = random.standard_normal((count, *image_size(subject)), dtype=np.float32)
         return Samples(pixels=pixels, origin=f"{count} images of noise")
     quoted = _quoted(subject.folder)
-    drawn = list(_drawn(subject, count, random))
+    words = [word for text in quoted for word in text.split()]
+    drawn = list(_mixed(words, count, random) if len(words) >= ENOUGH else _drawn(subject, count, random))
     kept = f"{len(quoted)} texts of record.json and " if quoted else ""
     return _samples(subject, quoted + drawn, f"{kept}{len(drawn)} drawn texts")
 
@@ -109,6 +115,11 @@ def _quoted(folder: Path) -> list[str]:
     except (OSError, ValueError, LookupError, TypeError):
         return []  # the record is for people; nothing depends on it
     return list(dict.fromkeys(text for text in found if isinstance(text, str)))
+
+
+def _mixed(words: list[str], count: int, random: np.random.Generator) -> Iterator[str]:
+    for _ in range(count):
+        yield " ".join(words[at] for at in random.integers(len(words), size=int(random.integers(2, WORDS))))
 
 
 def _drawn(subject: Subject, count: int, random: np.random.Generator) -> Iterator[str]:
