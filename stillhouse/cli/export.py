@@ -41,6 +41,14 @@ def export(
             show_default="rows quoted in the bundle, and drawn ones",
         ),
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a student of pictures in C: a .npz file with `images`, a few hundred that it was trained on, by "
+            "which the ranges of its whole numbers are chosen.",
+            show_default=False,
+        ),
+    ] = None,
     what: Annotated[
         list[What] | None,
         typer.Option(
@@ -74,10 +82,12 @@ def export(
             raise UsageError(
                 "--what, --home and --database are for what a server keeps; leave them out with a student."
             )
-        _student(student, to, out, verify, json)
+        _student(student, to, out, (verify, pictures), json)
         return
-    if to or verify:
-        raise UsageError("--to and --verify are for a student. Name its bundle: stillhouse export BUNDLE --to onnx ...")
+    if to or verify or pictures:
+        raise UsageError(
+            "--to, --verify and --pictures are for a student. Name its bundle: stillhouse export BUNDLE --to onnx ..."
+        )
     if out.is_file():
         raise UsageError(f"--out {out} is a file. Name a folder.")
     place, where = settings.home(home), settings.database(database)
@@ -94,17 +104,19 @@ def export(
         words().print(f"{out / name}: {count} lines", markup=False, highlight=False, soft_wrap=True)
 
 
-def _student(student: str, to: str | None, out: Path, verify: Path | None, json: bool) -> None:
+def _student(student: str, to: str | None, out: Path, files: tuple[Path | None, Path | None], json: bool) -> None:
     """Export a student, and say what became of it."""
     require("train", "export a student")
     from stillhouse.recipes.export import TARGETS, export_student
 
     if to is None:
         raise UsageError(f"Say what to export {student} to: --to with one of {', '.join(TARGETS)}.")
-    console = progress()
-    outcome = export_student(
-        student, to, out, verify, lambda line: console.print(f"{line} ...", markup=False, highlight=False, style="dim")
-    )
+    console, (verify, pictures) = progress(), files
+
+    def tell(line: str) -> None:
+        console.print(f"{line} ...", markup=False, highlight=False, style="dim")
+
+    outcome = export_student(student, to, out, verify, tell, pictures)
     if json:
         emit({"out": str(out), **outcome.to_json()})
         return

@@ -53,8 +53,8 @@ def export_c(subject: Subject, out: Path, pixels: Bytes | None = None) -> Export
         return _write(text_source(subject), out, subject.folder.name)
     if pixels is None:
         raise UsageError(
-            "An image student in C needs a few hundred real pictures, by which its ranges are chosen. Export it in "
-            "Python: stillhouse.export.c.export_image_c takes them."
+            "An image student in C computes in whole numbers, whose ranges are chosen by a few hundred real pictures. "
+            "Give them as a .npz file with `images`: --pictures FILE"
         )
     return export_image_c(subject.module, out, pixels, subject.labels[0], look_of(subject))
 

@@ -17,7 +17,7 @@ from stillhouse.export.verify import Parity, Samples, Tolerance, check
 from stillhouse.models.factored import has_factors, merge
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
-from stillhouse.recipes.samples import draw_samples, read_samples
+from stillhouse.recipes.samples import Bytes, draw_samples, read_pictures, read_samples
 from stillhouse.recipes.whole_folder import check_out, written_whole
 
 __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
@@ -40,6 +40,8 @@ class Target:
     tolerance: Tolerance = field(default_factory=Tolerance)
     absent: Callable[[], str | None] = lambda: None
     """Why what was written cannot be run on this machine, where it cannot; such an export is kept unverified."""
+    calibrated: Callable[[Subject, Path, Bytes], Exported] | None = None
+    """Writes a student of pictures whose ranges are chosen by real ones, where that runtime has such."""
     dense: bool = False
     """Whether low-rank factors are multiplied out, since whoever reads it knows none."""
 
@@ -79,7 +81,7 @@ def _ort() -> Target:
 def _c() -> Target:
     from stillhouse.export.c import C_TOLERANCE, export_c, no_compiler, verify_c
 
-    return Target(export_c, verify_c, C_TOLERANCE, no_compiler)
+    return Target(export_c, verify_c, C_TOLERANCE, no_compiler, calibrated=export_c)
 
 
 def _web() -> Target:
@@ -143,28 +145,35 @@ class Outcome:
 
 
 def export_student(
-    student: Path | str, to: str, out: Path, file: Path | None = None, tell: Callable[[str], None] = lambda _: None
+    student: Path | str,
+    to: str,
+    out: Path,
+    file: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+    pictures: Path | None = None,
 ) -> Outcome:
     """Export `student` into the folder `out`, which appears whole and verified, or not at all.
 
-    It is compared on the rows of `file`, or on rows that are drawn. Raises UsageError, BundleError, or ExportMismatch
-    where the export does not answer as the student.
+    It is compared on the rows of `file`, else on `pictures` or on rows that are drawn. By the `pictures` of a .npz file
+    ranges are chosen where a runtime computes in whole numbers. Raises UsageError, BundleError, or ExportMismatch where
+    the export does not answer as the student.
     """
     target = _target(to)
-    absent = target.absent()
+    write, absent = _writer(target, to, pictures), target.absent()
     if absent and file is not None:
         raise UsageError(absent)
-    kept = (Path(student), *([file] if file else []))
+    kept = (Path(student), *([file] if file else []), *([pictures] if pictures else []))
     check_out(out, RECORD, [each for each in kept if each.exists()])
     tell(f"Opening {student}")
     subject = open_student(student)
     merged = target.dense and has_factors(subject.module)
     if merged:
         merge(subject.module)
-    samples = draw_samples(subject) if file is None else read_samples(subject, file)
+    rows = file or pictures
+    samples = draw_samples(subject) if rows is None else read_samples(subject, rows)
     with written_whole(out) as waiting:
         tell(f"Writing {to}")
-        made = target.write(subject, waiting)
+        made = write(subject, waiting)
         if not absent:
             tell(f"Comparing on {samples.origin}")
         found = Parity(1.0, 0.0, 0) if absent else target.verify(subject, waiting, samples)
@@ -179,6 +188,17 @@ def _target(name: str) -> Target:
     if name not in TARGETS:
         raise UsageError(f"Nothing is exported to {name!r}. Choose one of: {', '.join(TARGETS)}.")
     return TARGETS[name]()
+
+
+def _writer(target: Target, to: str, pictures: Path | None) -> Callable[[Subject, Path], Exported]:
+    """What writes a student, with the ranges that `pictures` show where there are any."""
+    if pictures is None:
+        return target.write
+    if target.calibrated is None:
+        takers = ", ".join(name for name, each in TARGETS.items() if each().calibrated)
+        raise UsageError(f"An export to {to} chooses no ranges by pictures; these do: {takers}.")
+    calibrated, pixels = target.calibrated, read_pictures(pictures)
+    return lambda subject, out: calibrated(subject, out, pixels)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

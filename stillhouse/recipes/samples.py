@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from stillhouse.data.formats import parse_row, read_lines
@@ -19,7 +20,9 @@ from stillhouse.models.load import load_image
 from stillhouse.models.tokenizers import NgramReader, Reader, TokenizerReader, open_reader
 from stillhouse.tasks.image import look_of, read_images
 
-__all__ = ["draw_samples", "read_samples", "reader_of"]
+__all__ = ["Bytes", "draw_samples", "read_pictures", "read_samples", "reader_of"]
+
+Bytes = npt.NDArray[np.uint8]
 
 MOST = {Kind.CLASSIFIER: 1_000, Kind.IMAGE: 1_000, Kind.EMBEDDING: 1_000, Kind.LANGUAGE_MODEL: 32}
 """Rows that are compared; a language model writes several tokens after each."""
@@ -137,12 +140,17 @@ def _drawn(subject: Subject, count: int, random: np.random.Generator) -> Iterato
         yield reader.tokenizer.decode(ids).strip() or "a"
 
 
-def _pictures(subject: Subject, file: Path) -> Samples:
+def read_pictures(file: Path) -> Bytes:
+    """The first pictures of a .npz file with `images`, bytes `[rows, height, width]` or `[..., channels]`."""
     try:
         arrays: Any = np.load(file, allow_pickle=False)
-        images = arrays["images"][: MOST[Kind.IMAGE]]
+        return arrays["images"][: MOST[Kind.IMAGE]]
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise UsageError(f"{file} is no .npz file with an array `images`: {error}") from error
+
+
+def _pictures(subject: Subject, file: Path) -> Samples:
+    images = read_pictures(file)
     loaded = load_image(str(subject.folder))
     task = read_images(images, classes=max(2, len(subject.labels[0])), look=look_of(loaded.processor or loaded.config))
     pixels = task.batch(range(len(images))).inputs["pixel_values"].numpy()

@@ -6,13 +6,15 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification, ResNetConfig, ResNetForImageClassification
 
 from stillhouse.artifacts import hash_file, hash_folder
 from stillhouse.compression.low_rank import LowRank, factor
 from stillhouse.errors import BundleError, ExportMismatch, UsageError
+from stillhouse.export.c_build import require_compiler
 from stillhouse.export.subject import Exported
 from stillhouse.export.verify import Parity
 from stillhouse.models.factored import has_factors, save_model
@@ -55,6 +57,30 @@ def test_factors_are_multiplied_out_for_those_who_know_none(to, has, tmp_path):
     if to == "safetensors":
         again = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
         assert not has_factors(again)
+
+
+def test_pictures_choose_the_ranges_of_a_student_in_c(tmp_path):
+    require_compiler()
+    torch.manual_seed(0)
+    config = ResNetConfig(num_channels=1, embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    config.num_labels, config.image_size = 3, 16
+    folder = tmp_path / "network"
+    network = ResNetForImageClassification(config)
+    with torch.no_grad():
+        network.classifier[1].weight *= 20  # sure of what it says, as one that has learnt
+    network.save_pretrained(folder)
+    bright = np.linspace(0, 200, 40).astype(int)[:, None, None]  # noise alone looks all the same to it
+    images = (bright + np.random.default_rng(0).integers(0, 50, (40, 16, 16))).astype(np.uint8)
+    np.savez(tmp_path / "pictures.npz", images=images)
+    with pytest.raises(UsageError, match="--pictures"):
+        export_student(folder, "c", tmp_path / "out")
+    with pytest.raises(UsageError, match="these do: c"):
+        export_student(folder, "onnx", tmp_path / "out", pictures=tmp_path / "pictures.npz")
+    assert not (tmp_path / "out").exists()
+    outcome = export_student(folder, "c", tmp_path / "out", pictures=tmp_path / "pictures.npz")
+    assert outcome.samples == "40 images of pictures.npz"
+    assert outcome.parity.agreement >= 0.97
+    assert (tmp_path / "out" / "student.c").is_file()
 
 
 @pytest.mark.slow
