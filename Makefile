@@ -69,9 +69,9 @@ $(PY):
 $(FOR_USE): | $(PY)
 	@echo "Installing Stillhouse into $(VENV) (once; some minutes on a slow line)"
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[train,local,minilm]'
+	$(INSTALL) --editable '.[train,local,minilm,data]'
 	@touch $@
 
 $(FOR_TEST): $(FOR_USE)
-	$(INSTALL) --editable '.[train,local,minilm,test]'
+	$(INSTALL) --editable '.[train,local,minilm,data,test]'
 	@touch $@

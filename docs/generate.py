@@ -119,7 +119,8 @@ def commands() -> str:
     ]
     lines += [f"- [`{verb}`](#stillhouse-{verb}): {summary}" for verb, summary in VERBS.items()]
     for verb in VERBS:
-        lines += ["", *command(verb, load(verb))]
+        for name, each in leaves(verb, load(verb)):
+            lines += ["", *command(name, each)]
     return "\n".join(lines) + "\n"
 
 
@@ -175,16 +176,28 @@ def needed(kind: Any) -> str:
     return ", ".join(sorted(made.needs))
 
 
+def leaves(verb: str, loaded: Any) -> Iterator[tuple[str, Any]]:
+    """A verb, and the verbs inside of it where it has any."""
+    yield verb, loaded
+    for name, each in getattr(loaded, "commands", {}).items():
+        yield from leaves(f"{verb} {name}", each)
+
+
 def command(verb: str, loaded: Any) -> Iterator[str]:
     """The section of one verb."""
     shown = [parameter for parameter in loaded.params if not getattr(parameter, "hidden", False)]
     arguments = [parameter for parameter in shown if parameter.param_type_name == "argument"]
     yield f"## `stillhouse {verb}`"
     yield ""
-    yield " ".join(["    stillhouse", verb, *(spelt(argument) for argument in arguments), "[OPTIONS]"])
+    inside = list(getattr(loaded, "commands", {}))
+    rest = ["VERB ..."] if inside else [*(spelt(argument) for argument in arguments), "[OPTIONS]"]
+    yield " ".join(["    stillhouse", verb, *rest])
     yield ""
     yield from (loaded.help or "").strip().splitlines()
     yield ""
+    if inside:
+        yield "Verbs: " + ", ".join(f"[`{name}`](#stillhouse-{verb}-{name})" for name in inside) + "."
+        return
     yield "| argument or option | default | meaning |"
     yield "|---|---|---|"
     for parameter in shown:

@@ -7,11 +7,14 @@ StillhouseError
 │   ├── BadRow            one row of one file, named by file and line
 │   └── NotATask          the answers are not labels or enumerated fields
 ├── DataError             a dataset, or an item of one, is not what it should be
+├── TermsForbid           the terms of a teacher forbid what is to be done with its answers
 ├── BundleError           a bundle is missing, torn or of another version
 ├── SignalError           a teacher's signals cannot be written, are damaged, or belong to something else
 ├── StorageError          the database cannot be opened, read or written
 │   ├── StorageBusy       too much waits to be written already
-│   └── StorageFull       the disk has no room for it
+│   ├── StorageFull       the disk has no room for it
+│   ├── OnHold            a legal hold forbids to delete or change it
+│   └── VaultLocked       what is encrypted cannot be read, nor written, without its master key
 ├── ExportMismatch        the exported student does not answer as the trained one
 ├── ModelFailed           a model that is served here broke down while it answered
 ├── CannotCertify         too few rows to say anything
@@ -35,6 +38,7 @@ __all__ = [
     "MissingExtra",
     "ModelFailed",
     "NotATask",
+    "OnHold",
     "SignalError",
     "StillhouseError",
     "StorageBusy",
@@ -43,8 +47,10 @@ __all__ = [
     "TeacherError",
     "TeacherUnavailable",
     "TemplateError",
+    "TermsForbid",
     "TrafficError",
     "UsageError",
+    "VaultLocked",
 ]
 
 
@@ -69,10 +75,10 @@ class TrafficError(StillhouseError):
 
 
 class BadRow(TrafficError):
-    """One row cannot be used."""
+    """One row cannot be used; line 0 is a file that has no lines."""
 
     def __init__(self, file: str, line: int, reason: str) -> None:
-        super().__init__(f"{file}, line {line}: {reason}")
+        super().__init__(f"{file}, line {line}: {reason}" if line else f"{file}: {reason}")
         self.file, self.line, self.reason = file, line, reason
 
 
@@ -82,6 +88,10 @@ class NotATask(TrafficError):
 
 class DataError(StillhouseError):
     """A dataset, or an item of one, is not what it should be."""
+
+
+class TermsForbid(StillhouseError):
+    """The terms of a teacher forbid what is to be done with its answers."""
 
 
 class BundleError(StillhouseError):
@@ -102,6 +112,14 @@ class StorageBusy(StorageError):
 
 class StorageFull(StorageError):
     """The disk has no room for it; nothing of what was asked has been kept."""
+
+
+class OnHold(StorageError):
+    """A legal hold forbids to delete or change it; nothing of what was asked has been done."""
+
+
+class VaultLocked(StorageError):
+    """The master key is missing or another one: what is encrypted cannot be read, nor written."""
 
 
 class ExportMismatch(StillhouseError):

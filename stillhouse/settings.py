@@ -10,6 +10,7 @@ from pathlib import Path
 from stillhouse.errors import UsageError
 
 __all__ = [
+    "MASTER_KEY",
     "database",
     "debug",
     "forget",
@@ -17,11 +18,16 @@ __all__ = [
     "is_set",
     "kernels",
     "launched",
+    "master_key",
+    "master_key_file",
     "secret",
     "share_cores",
     "threads",
     "threads_shared_among",
 ]
+
+MASTER_KEY = "STILLHOUSE_MASTER_KEY"
+"""The variable that may hold the master key."""
 
 
 def home(chosen: Path | None = None) -> Path:
@@ -45,6 +51,17 @@ def secret(variable: str) -> str:
             f"Set it to the teacher's API key: export {variable}=..."
         )
     return value
+
+
+def master_key() -> str | None:
+    """`STILLHOUSE_MASTER_KEY`: the key that closes all others, where it is not in a file; never logged."""
+    return os.environ.get(MASTER_KEY, "").strip() or None
+
+
+def master_key_file(chosen: Path | None = None) -> Path | None:
+    """The file of the master key: `--master-key-file`, else `STILLHOUSE_MASTER_KEY_FILE`, else None."""
+    named = os.environ.get("STILLHOUSE_MASTER_KEY_FILE")
+    return chosen or (Path(named) if named else None)
 
 
 def is_set(variable: str) -> bool:

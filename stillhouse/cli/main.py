@@ -24,8 +24,11 @@ VERBS = {
     "distill": "Turn recorded traffic into a small student with a certificate and a report.",
     "train": "Train the student of a recipe, or list the recipes that there are.",
     "run": "Run a recipe from start to end: label, shrink, train, evaluate.",
+    "data": "Keep datasets in versions: import, filter, split, compare, export, and where each row came from.",
     "compress": "Make a model smaller until it reaches a goal of size, speed or quality.",
+    "generate": "Make training material with a teacher: labels, reasons, answers and new items.",
     "label": "Keep what a recipe's teacher says of its data, for offline training.",
+    "feedback": "What people say of answers: list it, look at doubtful items, and learn from both.",
     "inspect": "Show what a bundle promises: its manifest and its certificate.",
     "certify": "Repeat a bundle's certificate on new traffic.",
     "serve": "Answer calls with students, teachers and local models, by the API your programs speak.",
@@ -33,13 +36,20 @@ VERBS = {
     "eval": "List eval runs, show one, or compare two pair by pair.",
     "worker": "Do what was ordered of a server: fine-tuning jobs and eval runs.",
     "keys": "Make, list and revoke the API keys of a server.",
+    "erase": "Erase a person from all that is kept, with a signed receipt.",
+    "terms": "Write down what may be done with a teacher's answers; forbidden runs are refused.",
+    "vault": "Encrypt what is kept of calls, and change the keys.",
+    "retention": "Say for how long stored calls are kept, by project, model and metadata.",
+    "hold": "Protect what must not be deleted: a project, a subject's calls, or one call.",
+    "audit": "Show what was done by whom, and find out whether anybody tampered with that log.",
     "backup": "Keep a copy of everything that a server keeps, in one file.",
     "restore": "Check a backup, or put it into an empty home folder.",
     "export": "Write a student for another runtime, or what a server keeps into files of JSON lines.",
     "import": "Take over stored calls and evals from the hosted suite or promptfoo.",
     "doctor": "Check this machine and say what is missing.",
 }
-"""Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called.
+"""Every verb and its one line. Verb `v` is the function `v` of `stillhouse/cli/v.py`, imported when it is called, or a
+`typer.Typer` of that name with verbs of its own.
 
 One that is a word of Python's has a `_` behind its name there.
 """
@@ -60,9 +70,11 @@ class Verbs(TyperGroup):
 def load(verb: str) -> Any:
     """The command of one verb, its module imported now."""
     name = f"{verb}_" if iskeyword(verb) else verb
-    function = getattr(import_module(f"stillhouse.cli.{name}"), name)
+    found = getattr(import_module(f"stillhouse.cli.{name}"), name)
+    if isinstance(found, typer.Typer):
+        return get_group(found)
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-    app.command(verb)(function)
+    app.command(verb)(found)
     return get_command(app)
 
 
@@ -106,7 +118,7 @@ def failure_of(error: Exception, verb: str | None) -> Failure:
         return Failure(error.exit_code, kind, str(error))
     if isinstance(error, typer.TyperException):
         command = f"stillhouse {verb}" if verb else "stillhouse"
-        return Failure(2, "UsageError", f"{error.format_message()}\nSee: {command} --help")
+        return Failure(2, "UsageError", f"{error.format_message() or 'It needs a verb.'}\nSee: {command} --help")
     if isinstance(error, typer.Abort):
         return Failure(INTERRUPTED, "Interrupted", "interrupted")
     if isinstance(error, OSError):

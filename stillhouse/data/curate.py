@@ -6,6 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from stillhouse.extras import require
 
-__all__ = ["distinct", "duplicate_groups", "normalise"]
+__all__ = ["WORD", "distinct", "duplicate_groups", "likeness", "near_duplicates", "normalise", "shingles"]
 
 Pairs = NDArray[np.int64]
 
@@ -55,7 +56,7 @@ def duplicate_groups(
     _, first, row_text = np.unique(_fingerprints(texts), return_index=True, return_inverse=True)
     parents = np.arange(len(first))
     rows: list[int] = first.tolist()
-    for one, other in _near_duplicates([normalise(texts[row]) for row in rows], threshold):
+    for one, other in near_duplicates([normalise(texts[row]) for row in rows], threshold):
         _join(parents, one, other)
     met: dict[str, int] = {}
     for text, conversation in zip(row_text, conversations, strict=True):
@@ -90,8 +91,9 @@ def _root(parents: NDArray[np.int64], node: int) -> int:
     return node
 
 
-def _near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
-    """Pairs of different texts whose Jaccard similarity reaches the threshold."""
+def near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[int, int]]:
+    """Pairs of different normalised texts whose Jaccard similarity reaches the threshold; of a large family not every
+    pair, but enough to join it."""
     order = sorted(range(len(texts)), key=texts.__getitem__)
     ordered = [texts[index] for index in order]
     if len(ordered) < 2:
@@ -100,13 +102,19 @@ def _near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[i
     pairs = _likely_pairs(signatures, threshold)
     for at in range(len(pairs)):  # as a list they would take twenty times the memory
         first, second = int(pairs[at, 0]), int(pairs[at, 1])
-        ours, theirs = _shingles(ordered[first]), _shingles(ordered[second])
-        if len(ours & theirs) >= threshold * len(ours | theirs):
+        if likeness(shingles(ordered[first]), shingles(ordered[second])) >= threshold:
             yield order[first], order[second]
 
 
-def _shingles(text: str) -> set[str]:
-    """The words and word pairs of a text; its symbols where it has no words."""
+def likeness(first: AbstractSet[str], second: AbstractSet[str]) -> float:
+    """The Jaccard similarity of two sets, 0..1; 1 of two that are empty."""
+    shared = len(first & second)
+    either = len(first) + len(second) - shared
+    return shared / either if either else 1.0
+
+
+def shingles(text: str) -> set[str]:
+    """The words and word pairs of a normalised text; its symbols where it has no words."""
     words: list[str] = WORD.findall(text) or text.split()
     return {*words, *(f"{left} {right}" for left, right in pairwise(words))}
 
@@ -116,7 +124,7 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint16]:
     rensa: Any = import_module("rensa")
     signatures = np.empty((len(texts), PERMUTATIONS), np.uint16)
     for start in range(0, len(texts), CHUNK):
-        sets = [sorted(_shingles(text)) for text in texts[start : start + CHUNK]]
+        sets = [sorted(shingles(text)) for text in texts[start : start + CHUNK]]
         matrix = rensa.RMinHash.digest_matrix_from_token_sets(sets, num_perm=PERMUTATIONS, seed=0)
         signatures[start : start + len(sets)] = np.asarray(matrix.to_rows(), np.uint32).astype(np.uint16)
     return signatures

@@ -8,14 +8,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 
 from stillhouse.chat import Message, TokenLogprob
 from stillhouse.errors import BadRow, TrafficError
 
-__all__ = ["Row", "parse_row", "read_lines"]
+__all__ = ["Row", "open_plain", "parse_row", "read_head", "read_lines"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 CONVERSATION_KEYS = ("conversation_id", "session_id", "thread_id")
@@ -54,11 +54,11 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     Gzip is told by its first bytes. Raises TrafficError when the file as a whole cannot be read: missing, empty,
     binary, or one JSON array instead of lines.
     """
-    head = _head(path)
+    head = read_head(path)
     found = False
     number = 0
     try:
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as lines:
+        with open_plain(path) as lines:
             for number, raw in enumerate(lines, 1):
                 line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw  # a UTF-8 byte order mark
                 if not line.strip():
@@ -73,23 +73,24 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise TrafficError(f"{path} is empty. Traffic is a file with one JSON object per line.")
 
 
-def _is_gzip(path: Path) -> bool:
+def open_plain(path: Path) -> BinaryIO:
+    """A file as it was before gzip, by which it may be compressed: that is told by its first bytes."""
     with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
+        packed = file.read(2) == b"\x1f\x8b"
+    return cast("BinaryIO", gzip.open(path)) if packed else path.open("rb")
 
 
-def _head(path: Path) -> bytes:
+def read_head(path: Path, wanted: str = "Traffic is UTF-8 text with one JSON object per line.") -> bytes:
     """The first bytes of the text; raises TrafficError where there is no text to read."""
     if path.is_dir():
         raise TrafficError(f"{path} is a folder. Name the files in it: {path}/*.jsonl")
     if not path.exists():
         raise TrafficError(f"{path} does not exist. Check the name, and the folder the command runs in.")
     try:
-        with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
+        with open_plain(path) as file:
             head = file.read(HEAD)
     except (EOFError, zlib.error, OSError) as error:
         raise TrafficError(f"{path} cannot be read: {error}") from error
-    wanted = "Traffic is UTF-8 text with one JSON object per line."
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise TrafficError(f"{path} is UTF-16 text. {wanted} Convert it: iconv -f UTF-16 -t UTF-8")
     if b"\0" in head or any(head.startswith(magic) for magic in BINARY_KINDS):

@@ -158,7 +158,8 @@ def text_of(message: Message) -> str:
     if isinstance(content, str):
         return content
     parts = cast("list[Any]", content) if isinstance(content, list) else []
-    texts = [part for part in parts if isinstance(part, Mapping) and cast("Message", part).get("type") in TEXT_PARTS]
+    maps = [cast("Message", part) for part in parts if isinstance(part, Mapping)]
+    texts = [part for part in maps if part.get("type") in TEXT_PARTS]
     return "".join(str(part.get("text") or "") for part in texts)
 
 

@@ -13,7 +13,7 @@ from stillhouse.data.curate import normalise
 from stillhouse.data.traffic import Traffic
 from stillhouse.errors import TrafficError
 
-__all__ = ["Split", "SplitReport", "split"]
+__all__ = ["Split", "SplitReport", "positions", "split"]
 
 Indices = NDArray[np.int64]
 
@@ -76,7 +76,7 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
     leaked = np.isin(ours, groups[rows:])
     usable = answered & ~leaked
     shares = SHARES_WITH_HOLDOUT if holdout else SHARES
-    part_of = _assign(_positions(traffic.texts, ours, usable, seed), _sizes(ours[usable]), shares)
+    part_of = _assign(positions(traffic.texts, ours, usable, seed), _sizes(ours[usable]), shares)
     row_part = np.array([part_of.get(group, "") for group in ours.tolist()], dtype="U11")
     parts = {name: np.flatnonzero(usable & (row_part == name)) for name in shares}
     parts["train"] = parts["train"][(traffic.labels[parts["train"]] >= 0).all(axis=1)]
@@ -89,7 +89,7 @@ def split(traffic: Traffic, groups: NDArray[np.int64], *, holdout: Traffic | Non
     return Split(parts["train"], parts["selection"], parts["calibration"], parts["test"], parts["unlabelled"], report)
 
 
-def _positions(
+def positions(
     texts: Sequence[str], groups: NDArray[np.int64], usable: NDArray[np.bool_], seed: int
 ) -> dict[int, float]:
     """Where in 0..1 each group with a usable row falls: a hash of the seed and the group's canonical text.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from stillhouse.bundle.answer import AnswerForm, read_object
 from stillhouse.bundle.prompt import PromptForm
 from stillhouse.chat import Message
+from stillhouse.data.bad_rows import BadRows
 from stillhouse.data.formats import Row, parse_row, read_lines
 from stillhouse.data.soft import soft_labels
 from stillhouse.data.understand import learn_answer_form, learn_prompt_form
@@ -27,7 +27,6 @@ __all__ = ["Traffic", "TrafficCounts", "load_traffic"]
 Forms = tuple[PromptForm, AnswerForm]
 
 SAMPLED_PROMPTS = 20_000
-SHOWN_BAD_ROWS = 10
 REMEMBERED = 50_000
 """Different answers, and different leading messages, kept so that equal ones are read and stored once."""
 UNKNOWN_TEACHER = "recorded teacher"
@@ -110,14 +109,14 @@ def load_traffic(
     if not paths:
         raise UsageError("Name at least one file of traffic.")
     if forms is None:
-        forms = _learn_forms(paths, _BadRows(skip_bad_rows), labels, fields)
+        forms = _learn_forms(paths, BadRows(skip_bad_rows), labels, fields)
     collected = _Collected(*forms, keep_misfits)
-    bad = _BadRows(skip_bad_rows, keep_aside if skip_bad_rows else None)
+    bad = BadRows(skip_bad_rows, keep_aside if skip_bad_rows else None)
     source_hash = _collect(paths, collected, bad)
     return collected.finish(source_hash, bad.count)
 
 
-def _learn_forms(paths: Sequence[Path], bad: _BadRows, labels: Sequence[str], fields: Sequence[str]) -> Forms:
+def _learn_forms(paths: Sequence[Path], bad: BadRows, labels: Sequence[str], fields: Sequence[str]) -> Forms:
     """Pass one: answers are counted and a sample of the prompts is kept while rows stream by."""
     sample = _PromptSample()
 
@@ -133,7 +132,7 @@ def _learn_forms(paths: Sequence[Path], bad: _BadRows, labels: Sequence[str], fi
                 answered += 1
                 yield row.answer, f"{row.file}, line {row.line}"
         if not answered:
-            raise bad.nothing_left()
+            raise _nothing_left(bad)
         if bad.count >= answered:  # with fewer, answers that are no labels are the greater trouble
             bad.refuse()
 
@@ -142,7 +141,7 @@ def _learn_forms(paths: Sequence[Path], bad: _BadRows, labels: Sequence[str], fi
     return learn_prompt_form(sample.prompts()), answer
 
 
-def _collect(paths: Sequence[Path], collected: _Collected, bad: _BadRows) -> str:
+def _collect(paths: Sequence[Path], collected: _Collected, bad: BadRows) -> str:
     """Pass two: only texts and labels stay; returns the hash of what was read."""
     digest = hashlib.sha256()
     for path, number, line in _lines(paths):
@@ -153,7 +152,7 @@ def _collect(paths: Sequence[Path], collected: _Collected, bad: _BadRows) -> str
             bad.add(BadRow(str(path), number, misfit.reason), line, counts=not misfit.kept)
     bad.refuse()
     if not collected.answered:
-        raise bad.nothing_left()
+        raise _nothing_left(bad)
     collected.refuse_if_none_fits()
     return digest.hexdigest()
 
@@ -209,46 +208,10 @@ class _Misfit:
     kept: bool = False
 
 
-@final
-class _BadRows:
-    """Rows that cannot be used: listed in one error, or counted and kept aside."""
-
-    def __init__(self, skip: bool, aside: Path | None = None) -> None:
-        self.count = 0
-        if aside is not None:
-            aside.unlink(missing_ok=True)
-        self._skip, self._aside = skip, aside
-        self._first: list[BadRow] = []
-
-    def add(self, row: BadRow, line: bytes, counts: bool = True) -> None:
-        """Keep a row aside; one that does not count is listed there and nowhere else."""
-        self.count += counts
-        if counts and len(self._first) < SHOWN_BAD_ROWS:
-            self._first.append(row)
-        if self._aside is not None:
-            original = line.decode("utf-8", "replace").rstrip("\r\n")
-            kept = {"file": row.file, "line": row.line, "reason": row.reason, "row": original}
-            self._aside.parent.mkdir(parents=True, exist_ok=True)
-            with self._aside.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(kept, ensure_ascii=False) + "\n")
-
-    def refuse(self) -> None:
-        """Raise one error about all bad rows, unless they are to be skipped."""
-        if self.count and not self._skip:
-            advice = "Correct them, or pass --skip-bad-rows: it counts them and keeps them aside."
-            raise TrafficError(f"{self._listed()}\n{advice}")
-
-    def nothing_left(self) -> TrafficError:
-        """The error to raise when no row with an answer is left."""
-        nothing = "No row with an answer is left; Stillhouse learns from calls the teacher has answered."
-        return TrafficError(f"{nothing} {self._listed()}" if self.count else nothing)
-
-    def _listed(self) -> str:
-        """How many rows are bad, the first of them on lines of their own, and how many more there are."""
-        count = "One row cannot" if self.count == 1 else f"{self.count:,} rows cannot"
-        more = self.count - len(self._first)
-        rows = "".join(f"\n  {row}" for row in self._first)
-        return f"{count} be used:{rows}" + (f"\n  and {more:,} more" if more else "")
+def _nothing_left(bad: BadRows) -> TrafficError:
+    """The error to raise when no row with an answer is left."""
+    nothing = "No row with an answer is left; Stillhouse learns from calls the teacher has answered."
+    return TrafficError(f"{nothing} {bad.listed()}" if bad.count else nothing)
 
 
 @final

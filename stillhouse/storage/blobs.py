@@ -11,7 +11,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -71,6 +71,19 @@ class Draft:
             self._hash.update(data)
             self.bytes += len(data)
 
+    def fill(self, pieces: Iterable[bytes], blobs: Blobs) -> Blob:
+        """All of it at once, kept in its place."""
+        self._open()
+        try:
+            for piece in pieces:
+                self.append(piece)
+            self._sync()
+            blob = Blob(self._hash.hexdigest(), self.bytes)
+            blobs.keep(self, blob)
+            return blob
+        finally:
+            self._drop()
+
     async def seal(self) -> Blob:
         """The bytes as they are on the disk now, to stay there."""
         await _in_thread(self._sync)
@@ -127,6 +140,19 @@ class Blobs:
         free = shutil.disk_usage(self.folder).free
         if size + RESERVE > free:
             raise StorageFull(f"The disk has no room for {size} bytes: {max(0, free - RESERVE)} are free.")
+
+    def put(self, pieces: Iterable[bytes]) -> Blob:
+        """Bytes kept as they come, for who is in a thread already; raises StorageFull and StorageError.
+
+        They stay for an hour before a thorough tidying takes them for a leftover: name them in the database by then.
+        """
+        draft = self.draft()
+        try:
+            blob = draft.fill(pieces, self)
+            os.utime(self.path(blob.digest))  # if they were there already, they count as new
+            return blob
+        except OSError as error:
+            raise _refused(error) from error
 
     def keep(self, draft: Draft, blob: Blob) -> None:
         """Give the bytes of a sealed draft their place, to be there also after the power fails."""
@@ -191,9 +217,13 @@ async def _in_thread(work: Callable[[], Result]) -> Result:
     try:
         return await asyncio.to_thread(work)
     except OSError as error:
-        if error.errno in FULL:
-            raise StorageFull(f"The disk has no room for a file: {error.strerror}.") from error
-        raise StorageError(f"A file cannot be kept: {error.strerror or error}.") from error
+        raise _refused(error) from error
+
+
+def _refused(error: OSError) -> StorageError:
+    if error.errno in FULL:
+        return StorageFull(f"The disk has no room for a file: {error.strerror}.")
+    return StorageError(f"A file cannot be kept: {error.strerror or error}.")
 
 
 def _is_whole(place: Path, blob: Blob) -> bool:

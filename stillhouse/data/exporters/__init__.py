@@ -1,0 +1,1 @@
+"""Writing datasets as files that other tools read, one module per format."""

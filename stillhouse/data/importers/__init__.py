@@ -1,0 +1,1 @@
+"""Reading datasets from files that other tools wrote, one module per format."""

@@ -1,0 +1,113 @@
+"""Datasets where a file of rows is asked for: `support@3` becomes JSON lines that every recipe reads."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from stillhouse.data.catalogue import Catalogue, Version
+from stillhouse.data.items import Item
+from stillhouse.data.versions import is_reference
+from stillhouse.errors import DataError
+from stillhouse.storage.store import Store
+
+__all__ = ["datasets_behind", "is_dataset", "note_use", "open_dataset", "row_of"]
+
+ROWS, LINEAGE = "rows.jsonl", "rows.json"
+"""The files of a version that recipes read: its rows, and what it is and was made of."""
+
+PROJECT = "default"
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a path names a version of a dataset, `support@3` or `project/support@3`, and no file is called so."""
+    return len(path.parts) <= 2 and is_reference(path.name) and not path.exists()
+
+
+async def open_dataset(path: Path, store: Store, home: Path) -> Path:
+    """The file with the rows of the version that a path names; made once. Raises UsageError and DataError."""
+    project = path.parts[0] if len(path.parts) == 2 else PROJECT
+    catalogue = Catalogue(store, home, project)
+    version = await catalogue.find(path.name)
+    rows, told = version.path.with_name(ROWS), version.path.with_name(LINEAGE)
+    if not (rows.is_file() and told.is_file()):
+        lineage = [_fact(each) for each in await catalogue.lineage(version)]
+        about = {"project": project, "name": version.name, "number": version.number, "lineage": lineage}
+        _write(rows, (orjson.dumps(row_of(item)) + b"\n" for item in catalogue.read(version)))
+        _write(told, [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
+    return rows
+
+
+def datasets_behind(files: Iterable[Path | None]) -> dict[str, list[dict[str, Any]]]:
+    """What to say of the datasets that files hold the rows of, where they do: their lineage, each itself first.
+
+    It is empty, or has one key, so that it can be put beside what else a record says.
+    """
+    found = [_about(file) for file in files if file is not None]
+    told = [{key: value for key, value in about.items() if key != "number"} for about in found if about is not None]
+    return {"datasets": [{**each, "name": each["lineage"][0]["version"]} for each in told]} if told else {}
+
+
+async def note_use(file: Path, kind: str, user: str, store: Store, home: Path) -> None:
+    """Note that something learnt from the version whose rows a file holds; of another file nothing."""
+    about = _about(file)
+    if about is not None:
+        catalogue = Catalogue(store, home, about["project"])
+        await catalogue.used(await catalogue.find(f"{about['name']}@{about['number']}"), kind, user)
+
+
+def row_of(item: Item) -> dict[str, Any]:
+    """An item as a row: with `messages`, `text` and `label`, or the two answers of a preference; raises DataError.
+
+    The answer is the last message; where there is none but a label, that is the answer, and the other way round.
+    """
+    if not item.messages or (item.media and not item.text):
+        raise DataError(
+            f"An item of the kind {item.kind.value} has no words to learn from: {item.source.origin or item.id}. "
+            "Export pictures with `stillhouse data export`, and name that folder."
+        )
+    asked = [dict(message) for message in item.messages]
+    known = {
+        "truth": item.truth,
+        "rationale": item.rationale,
+        "conversation_id": item.facts.conversation,
+        "teacher": item.source.teacher or item.facts.model,
+    }
+    row = {name: value for name, value in known.items() if value is not None}
+    if item.rejected is not None and item.answer is not None:
+        answers = {"preferred_output": [dict(item.answer)], "non_preferred_output": [dict(item.rejected)]}
+        return {"input": {"messages": asked}, **answers, **row}
+    answer = item.answer
+    if answer is None and item.label is not None:
+        answer = {"role": "assistant", "content": item.label}
+    label = item.label if item.label is not None else item.words.strip() or None
+    said = {"messages": [*asked, *([dict(answer)] if answer is not None else [])], "text": item.text}
+    return {**said, **({} if label is None else {"label": label}), **row}
+
+
+def _about(file: Path) -> dict[str, Any] | None:
+    told = file.with_name(LINEAGE)
+    if file.name != ROWS or not told.is_file():
+        return None
+    return cast("dict[str, Any]", orjson.loads(told.read_bytes()))
+
+
+def _fact(version: Version) -> Mapping[str, Any]:
+    """What a record says of a version: no time, path or machine."""
+    return {"version": version.reference, "sha256": version.hash, "items": version.items, **version.step.to_json()}
+
+
+def _write(place: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file that only its owner reads: whole, or not at all."""
+    waiting = place.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with waiting.open("xb") as file:
+            waiting.chmod(0o600)
+            file.writelines(pieces)
+        waiting.replace(place)
+    finally:
+        waiting.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""Erasing: calls are found by every name, rows of files are taken out or the file is deleted, others keep theirs."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from stillhouse.data.erasure import Erasing, names_another
+from stillhouse.data.trace import Trace
+from stillhouse.storage.feedback_records import ReviewState, StoredFeedback, StoredReview
+from stillhouse.storage.file_records import NewFile, Upload, UploadState
+from stillhouse.storage.records import Cut, Wanted
+from stillhouse.storage.store import Store
+from tests.recipes.erased import ANN, BOB, call, said
+from tests.storage.databases import KINDS, new_database
+
+
+@pytest.fixture(params=KINDS)
+async def store(request, tmp_path):
+    url = None if request.param == "sqlite" else await new_database(request.getfixturevalue("postgres_url"))
+    store = await Store.open(url, tmp_path)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def erasing(store) -> Erasing:
+    later = call(ANN, 9, subject=None, metadata={"subject": ANN})
+    await store.completions.add("default", *[call(who, 1) for who in (ANN, BOB)], later)
+    await store.completions.add("other", call(ANN, 1))
+    return Erasing(store, "default", Trace(ANN), lambda told: None)
+
+
+async def _file(store, name, rows):
+    lines = [orjson.dumps(row) + b"\n" if not isinstance(row, bytes) else row for row in rows]
+    return await store.files.put("default", NewFile(name, "fine-tune"), lines)
+
+
+async def test_calls_are_found_by_capture_and_by_metadata_and_deleted(erasing, store):
+    assert sorted([each.id async for each in erasing.calls()]) == [f"chatcmpl-{ANN}-1", f"chatcmpl-{ANN}-9"]
+    assert await erasing.erase_calls() == 2
+    assert await store.completions.ids("default", Wanted()) == [f"chatcmpl-{BOB}-1"]
+    assert await store.completions.ids("other", Wanted()) == [f"chatcmpl-{ANN}-1"]
+
+
+async def test_files_are_rewritten_or_deleted(erasing, store):
+    mixed = await _file(store, "a.jsonl", [{"text": said(ANN, 1)}, {"text": said(BOB, 1)}, {"user": ANN, "text": "hm"}])
+    alone = await _file(store, f"{ANN}.jsonl", [{"user": ANN}])
+    others = await _file(store, "b.jsonl", [{"text": said(BOB, 1)}])
+    binary = await _file(store, "c.bin", [b"\0" + said(ANN, 1).encode()])
+    await erasing.learn()
+    await erasing.unlearn()
+    found = await erasing.survey()
+    assert {name: each["rows"] for name, each in found.files.items()} == {mixed.id: 2, alone.id: 1, binary.id: 0}
+    assert found.files[mixed.id]["by"] == {"words": 1, "name": 1}
+    became = {name: await erasing.erase_file(name) for name in found.files}
+    assert became[mixed.id]["rows_left"] == 1
+    assert became[alone.id]["deleted"]
+    assert became[binary.id]["deleted"]
+    with await store.files.open(await store.files.get("default", mixed.id)) as opened:
+        assert orjson.loads(opened.read()) == {"text": said(BOB, 1)}
+    assert (await store.files.get("default", others.id)).blob == others.blob
+    assert await erasing.erase_file(alone.id) is None
+    assert await erasing.erase_file(mixed.id) == {"after": became[mixed.id]["after"]}
+
+
+async def test_what_was_said_of_the_calls_goes_with_them(erasing, store):
+    for number, who in enumerate((ANN, BOB)):
+        told = StoredFeedback(f"feedback-{number}", 1, f"chatcmpl-{who}-1", b'{"comment": "x"}')
+        await store.feedback.add("default", told)
+        review = StoredReview(f"review-{number}", 1, 0.5, ReviewState.WAITING, f"item-{who}", "mail@1", b"{}", who)
+        await store.reviews.add("default", [review])
+    await erasing.learn()
+    found = await erasing.survey()
+    assert (found.rows["feedback"], found.rows["review"]) == (1, 1)
+    await erasing.erase_rows()
+    assert [each.completion for each in (await store.feedback.page("default", Cut())).rows] == [f"chatcmpl-{BOB}-1"]
+    assert (await erasing.survey()).rows["review"] == 0
+
+
+async def test_uploads_that_are_not_whole_yet_are_cancelled(erasing, store):
+    uploads: dict[str, Upload] = {}
+    for who in (ANN, BOB):
+        upload = uploads[who] = await store.uploads.create("default", NewFile("a.jsonl", "fine-tune"), 1_000)
+        async with store.files.blobs.draft() as draft:
+            await draft.write(said(who, 1).encode())
+            await store.uploads.add_part("default", upload, draft, 1_000)
+    await erasing.learn()
+    await erasing.unlearn()
+    assert (await erasing.survey()).rows["upload"] == 1
+    await erasing.erase_rows()
+    states = {who: (await store.uploads.get("default", upload.id)).state for who, upload in uploads.items()}
+    assert states == {ANN: UploadState.CANCELLED, BOB: UploadState.PENDING}
+
+
+@pytest.mark.parametrize(
+    ("row", "another"),
+    [
+        ({"user": BOB}, True),
+        ({"user": ANN}, False),
+        ({"metadata": {"subject": BOB}}, True),
+        ({"item": {"facts": {"subject": BOB}}}, True),
+        ({"text": BOB}, False),
+        ([BOB], False),
+    ],
+)
+def test_rows_of_others_are_told_by_the_name_that_they_have(row, another):
+    assert names_another(row, ANN) is another
