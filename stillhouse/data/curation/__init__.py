@@ -1,0 +1,1 @@
+"""What makes raw rows worth learning from, step by step, each counted and none of it final."""
