@@ -1,0 +1,1 @@
+"""Personal data in texts: how each kind looks, and what makes one valid."""

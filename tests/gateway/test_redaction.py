@@ -1,0 +1,119 @@
+"""Redaction at capture: what is kept is redacted, what the client gets is not, streamed or whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stillhouse.data.personal.span import How, Type
+from stillhouse.data.sealing import key_of, reveal
+from stillhouse.gateway.app import create_app
+from stillhouse.gateway.furnish import furnish
+from stillhouse.gateway.redaction import redactors_for
+from stillhouse.gateway.shelf import Policy, Shelf
+from stillhouse.recipes.server import ServerFile, TeacherSection
+from tests.gateway.serving import completion, event, served
+from tests.storage.databases import kept_bytes
+
+CARD, MAIL, PHONE = "4111 1111 1111 1111", "ann.lee@example.org", "+44 20 7946 0958"
+ASKED = [{"role": "user", "content": f"I am Ann Lee, my card is {CARD}."}]
+SAID = f"Write to {MAIL} or call {PHONE}."
+
+
+def teacher() -> Starlette:
+    """An API that says something personal; streamed, it cuts the address in two."""
+
+    async def answer(request: Request) -> Response:
+        if json.loads(await request.body()).get("stream"):
+            parts = [
+                event({"role": "assistant", "content": SAID[:15]}),
+                event({"content": SAID[15:]}),
+                event({}, "stop"),
+            ]
+            return Response(b"".join(parts) + b"data: [DONE]\n\n", media_type="text/event-stream")
+        return JSONResponse(completion(SAID))
+
+    return Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
+
+
+@contextmanager
+def gateway(database: str | None, home: Path, how: How, **options: Any) -> Generator[str]:
+    policy = Policy(every=True, redactors=redactors_for(how, options.get("types", ()), home))
+    with served(teacher()) as api:
+        section = TeacherSection(base_url=f"{api}/v1", models={"large": "large"})
+        house = furnish(ServerFile(teachers={"far": section}), [])
+        with served(create_app(house, Shelf(database, home, policy=policy))) as url:
+            yield url
+
+
+def messages(sdk: Any, id: str) -> list[str]:
+    """What was asked in a stored call; the SDK's own type knows assistants alone."""
+    raw = sdk.chat.completions.messages.with_raw_response.list(id).http_response.json()
+    return [each["content"] for each in raw["data"]]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_client_gets_everything_and_nothing_of_it_is_kept(stream, own_database, tmp_path, client):
+    with gateway(own_database, tmp_path, How.REDACT) as url:
+        sdk = client(url)
+        metadata = {"mail": MAIL, "subject": "customer-7", "phone_number": "5551234567"}
+        call = {"model": "large", "messages": ASKED, "store": True, "metadata": metadata}
+        if stream:
+            chunks = sdk.chat.completions.create(stream=True, **call)
+            said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        else:
+            said = sdk.chat.completions.create(**call).choices[0].message.content
+        assert said == SAID
+        [row] = sdk.chat.completions.list()
+        assert row.choices[0].message.content == "Write to [EMAIL] or call [PHONE]."
+        assert row.metadata == {"mail": "[EMAIL]", "subject": "customer-7", "phone_number": "[PHONE]"}
+        [message] = messages(sdk, row.id)
+        assert message == "I am [PERSON], my card is [CARD]."
+    raw = kept_bytes(own_database, tmp_path)
+    for word in (CARD, MAIL, PHONE, "Ann Lee", "5551234567"):
+        assert word.encode() not in raw, word
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+def test_a_long_call_is_redacted_as_well(own_database, tmp_path, client):
+    with gateway(own_database, tmp_path, How.REDACT) as url:
+        sdk = client(url)
+        long = [{"role": "user", "content": f"{'very ' * 10_000} long, {MAIL}"}]
+        sdk.chat.completions.create(model="large", messages=long, store=True)
+        [row] = sdk.chat.completions.list()
+        [message] = messages(sdk, row.id)
+        assert message.endswith("very  long, [EMAIL]")
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+def test_what_is_sealed_opens_with_the_key_of_the_project(own_database, tmp_path, client):
+    with gateway(own_database, tmp_path, How.VAULT, types=("card",)) as url:
+        sdk = client(url)
+        sdk.chat.completions.create(model="large", messages=ASKED, store=True)
+        [row] = sdk.chat.completions.list()
+        [message] = messages(sdk, row.id)
+        assert row.choices[0].message.content == SAID
+        assert CARD not in message
+        assert reveal(message, key_of(tmp_path, "default", make=False)) == ASKED[0]["content"]
+
+
+def test_what_was_said_again_by_its_key_is_not_kept_unredacted(tmp_path):
+    assert Policy().keeps_words
+    assert not Policy(content=False).keeps_words
+    assert not Policy(redactors=redactors_for(How.REDACT, (), tmp_path)).keeps_words
+    assert not Policy(redact=str.upper).keeps_words
+
+
+def test_projects_have_keys_of_their_own(tmp_path):
+    of = redactors_for(How.HASH, [Type.EMAIL], tmp_path)
+    assert of("one")(MAIL) != of("two")(MAIL)
+    assert of("one")(MAIL) == redactors_for(How.HASH, [Type.EMAIL], tmp_path)("one")(MAIL)
