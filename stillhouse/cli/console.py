@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Mapping
 
 from rich.console import Console
 
-__all__ = ["emit", "progress", "report_failure", "words"]
+__all__ = ["actor", "emit", "progress", "report_failure", "words"]
+
+
+def actor() -> str:
+    """Who gives this command, as the audit log names them."""
+    try:
+        return f"terminal:{getpass.getuser()}"
+    except (OSError, KeyError):  # who has no name on this machine
+        return "terminal"
 
 
 def words() -> Console:

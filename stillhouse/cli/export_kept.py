@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import orjson
 
+from stillhouse.cli.console import actor
 from stillhouse.errors import UsageError
 from stillhouse.storage.records import Cut, Page, Wanted
 
@@ -53,6 +54,7 @@ async def export_kept(
 
     `told` hears of each file and how many more lines it has got.
     """
+    from stillhouse.storage.audit_records import Event
     from stillhouse.storage.database import database_url
     from stillhouse.storage.store import Store
 
@@ -61,7 +63,9 @@ async def export_kept(
         raise UsageError(f"There is nothing to export: {url.database} is not there. Name the --home of the server.")
     store = await Store.open(database, place)
     try:
-        return await _export(store, project, what, out, told)
+        counts = await _export(store, project, what, out, told)
+        await store.audit.tell(Event("kept.exported", actor(), project, details=counts))
+        return counts
     finally:
         await store.close()
 

@@ -15,7 +15,7 @@ import orjson
 import typer
 
 from stillhouse import settings
-from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.console import actor, emit, progress, words
 from stillhouse.cli.transfer import Transfer
 from stillhouse.errors import BadRow, UsageError
 from stillhouse.storage.records import StoredCompletion
@@ -83,7 +83,7 @@ def import_(
         try:
             with Transfer(progress(), unit="lines") as told:
                 if kind == Kind.OPENAI_STORED:
-                    return await _stored(store, project, file, skip_bad_rows, told)
+                    return await _tell_log(store, project, await _stored(store, project, file, skip_bad_rows, told))
                 if kind == Kind.OPENAI_EVALS:
                     return await _evals(store, project, file, skip_bad_rows, told)
                 return await _promptfoo(store, project, file, judge)
@@ -103,7 +103,16 @@ def import_(
         words().print(told, markup=False, highlight=False, soft_wrap=True)
 
 
+async def _tell_log(store: Store, project: str, counts: dict[str, Any]) -> dict[str, Any]:
+    """The counts of an import, which the audit log is told."""
+    from stillhouse.storage.audit_records import Event
+
+    await store.audit.tell(Event("completions.imported", actor(), project, details=counts))
+    return counts
+
+
 async def _stored(store: Store, project: str, file: Path, skip: bool, told: Told) -> dict[str, Any]:
+    from stillhouse.data.subjects import subject_of
     from stillhouse.wire.exported import read_exported_completion
 
     counts = {"imported": 0, "known": 0, "bad_rows": 0}
@@ -134,6 +143,7 @@ async def _stored(store: Store, project: str, file: Path, skip: bool, told: Told
             metadata=row.metadata,
             answer=row.answer,
             messages=row.messages,
+            subject=subject_of(row.metadata, orjson.loads(row.answer)),
         )
         if len(waiting) == TOGETHER:
             await keep()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stillhouse import settings
-from stillhouse.cli.console import emit, words
+from stillhouse.cli.console import actor, emit, words
 from stillhouse.errors import UsageError
 from stillhouse.storage.records import ApiKey, Scope
 
@@ -100,12 +100,12 @@ def _scopes(given: list[str]) -> list[Scope]:
 
 
 async def _create(store: Store, project: str, name: str, scopes: list[Scope], expires: int | None) -> dict[str, Any]:
-    key, secret = await store.keys.create(project, name, scopes, expires)
+    key, secret = await store.keys.create(project, name, scopes, expires, actor())
     return {**_shown(key), "secret": secret}
 
 
 async def _revoke(store: Store, name: str) -> dict[str, Any]:
-    if not await store.keys.revoke(name):
+    if not await store.keys.revoke(name, actor()):
         raise UsageError(f"There is no key in use with the name or id {name!r}. `stillhouse keys list` shows them.")
     return {"revoked": name}
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stillhouse import settings
-from stillhouse.cli.console import emit, words
+from stillhouse.cli.console import actor, emit, progress, words
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.recipes.server import FILE, Captured, CaptureSection, ServerFile, read_server_file
 from stillhouse.storage.records import Durability
@@ -177,6 +177,7 @@ def serve(
     from stillhouse.inference.onnx_classifier import OnnxClassifier
     from stillhouse.jobs.bases import folders
     from stillhouse.jobs.grader_means import grader_means
+    from stillhouse.recipes.terms import check_served
 
     folder, database = settings.home(home), settings.database(database)
     file = read_server_file(folder)
@@ -188,8 +189,10 @@ def serve(
         )
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
     classifiers = [OnnxClassifier.open(bundle) for bundle in bundles]
+    for note in check_served([each.manifest for each in classifiers], folder, database):
+        progress().print(note, markup=False, soft_wrap=True)
     locked = _locked(auth, host)
-    kept = _policy(file.capture, capture, content, ttl_days)
+    kept = _policy(file.capture, capture, content, ttl_days, folder)
     shelf = Shelf(database, folder, durability or file.capture.durability, kept)
     house = furnish(file, classifiers, threads or os.cpu_count() or 1, helper)
     judges = Judges(house, partial(grader_means, section=file.evals))
@@ -200,7 +203,7 @@ def serve(
     names = list(dict.fromkeys([*house.names, *folders(folder)]))
     served = Served([each.manifest for each in classifiers], names, file, teacher)
     with listen(host, port) as door:
-        key = asyncio.run(_try_out(database, folder, locked)) if locked or database or kept.days else None
+        key = asyncio.run(_try_out(database, folder, locked)) if locked or shelf.is_there or kept.days else None
         address = Address(host, door.getsockname()[1])
         if crew:
             crew.ask_at(f"{address}/v1")
@@ -241,16 +244,20 @@ async def _try_out(database: str | None, home: Path, locked: bool) -> str | None
 
     store = await Store.open(database, home)
     try:
+        await store.vault.check()
         if not locked or await store.keys.all():
             return None
-        _, secret = await store.keys.create("default", "first", [Scope.ADMIN])
+        _, secret = await store.keys.create("default", "first", [Scope.ADMIN], actor=actor())
         return secret
     finally:
         await store.close()
 
 
-def _policy(file: CaptureSection, capture: Captured | None, content: bool | None, ttl_days: float | None) -> Policy:
+def _policy(
+    file: CaptureSection, capture: Captured | None, content: bool | None, ttl_days: float | None, home: Path
+) -> Policy:
     """What is kept: as the options say, else as the file does."""
+    from stillhouse.gateway.redaction import redactors_for
     from stillhouse.gateway.shelf import Policy
 
     section = CaptureSection(
@@ -258,7 +265,8 @@ def _policy(file: CaptureSection, capture: Captured | None, content: bool | None
         content=file.content if content is None else content,
         ttl_days=file.ttl_days if ttl_days is None else ttl_days,
     )
-    return Policy(section.calls == Captured.ALL, section.content, None, section.ttl_days)
+    redactors = redactors_for(file.redact, file.redact_types, home) if file.redact and section.content else None
+    return Policy(section.calls == Captured.ALL, section.content, None, section.ttl_days, redactors)
 
 
 def _teacher(url: str | None, model: str | None, key_variable: str | None, seconds: float) -> TeacherApi | None:

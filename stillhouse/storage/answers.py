@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 from typing import Any, final
 
 import orjson
@@ -13,7 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.database import Database
 from stillhouse.storage.records import Claim, KeptAnswer, Seen
+from stillhouse.storage.sealing import Place
 from stillhouse.storage.tables import KEPT_ANSWERS
+from stillhouse.storage.vault import Vault
 from stillhouse.storage.writer import Writer
 
 __all__ = ["LASTS", "LEASE", "Answers"]
@@ -30,10 +33,13 @@ AT_ONCE = 500
 
 @final
 class Answers:
-    """The kept answers of a database. All that is written here is on the disk when it is acknowledged."""
+    """The kept answers of a database. All that is written here is on the disk when it is acknowledged.
 
-    def __init__(self, database: Database, writer: Writer) -> None:
-        self._is_sqlite, self._writer = database.is_sqlite, writer
+    Where there is a vault, their bodies are encrypted.
+    """
+
+    def __init__(self, database: Database, writer: Writer, vault: Vault | None = None) -> None:
+        self._is_sqlite, self._writer, self._vault = database.is_sqlite, writer, vault
 
     async def claim(self, project: str, place: bytes, body: bytes | None) -> Claim | Seen:
         """The right to answer what is asked at a place, or what is known of who asked there before.
@@ -65,7 +71,11 @@ class Answers:
                 answer = KeptAnswer(row.status, orjson.loads(row.headers), row.content)
             return Seen(row.body, answer)
 
-        return await self._writer.change(change)
+        found = await self._writer.change(change)
+        if self._vault is None or isinstance(found, Claim) or found.answer is None:
+            return found
+        [content] = await self._vault.opened([(found.answer.content, _place(project, place))])
+        return replace(found, answer=replace(found.answer, content=content or b""))
 
     async def renew(self, claim: Claim) -> None:
         """Hold a claim for longer."""
@@ -73,7 +83,11 @@ class Answers:
 
     async def keep(self, claim: Claim, answer: KeptAnswer) -> bool:
         """Keep the answer that a claim was for; False when somebody else has the claim by now."""
-        told = {"status": answer.status, "headers": orjson.dumps(dict(answer.headers)), "content": answer.content}
+        content = answer.content
+        if self._vault:
+            [sealer] = await self._vault.sealers(claim.project, [(None, int(time.time()))])
+            content = sealer.seal(content, _place(claim.project, claim.place))
+        told = {"status": answer.status, "headers": orjson.dumps(dict(answer.headers)), "content": content}
         return await self._set(claim, {**told, "expires": int(time.time()) + LASTS})
 
     async def release(self, claim: Claim) -> None:
@@ -105,6 +119,10 @@ class Answers:
             return (await connection.execute(delete(KEPT_ANSWERS).where(some, late))).rowcount
 
         return await self._writer.change(change)
+
+
+def _place(project: str, place: bytes) -> Place:
+    return project, KEPT_ANSWERS.name, place.hex(), "content"
 
 
 def _at(project: str, place: bytes) -> ColumnElement[bool]:

@@ -15,11 +15,12 @@ from sqlalchemy import Row, Select, select, union
 import stillhouse
 from stillhouse.errors import StorageError, UsageError
 from stillhouse.storage.archive import ArchiveWriter, Manifest
+from stillhouse.storage.dataset_records import version_folder
 from stillhouse.storage.dump import copy_sqlite, counts, lines, opened, tables
 from stillhouse.storage.file_records import Blob
 from stillhouse.storage.migrate import NEWEST
 from stillhouse.storage.store import Store
-from stillhouse.storage.tables import FILES, TUNED_MODELS, UPLOAD_PARTS
+from stillhouse.storage.tables import DATASET_MEDIA, DATASET_VERSIONS, FILES, TUNED_MODELS, UPLOAD_PARTS
 
 __all__ = ["AT_HOME", "DATABASE", "JOBS", "Told", "backup"]
 
@@ -38,11 +39,12 @@ Told = Callable[[str, int], None]
 
 @dataclass(slots=True)
 class Moment:
-    """What the database says at the moment of the backup: rows by table, the bytes of files, folders of models."""
+    """What the database says at the moment of the backup: rows by table, the bytes of files, folders of models and of
+    versions of datasets."""
 
     tables: dict[str, int] = field(default_factory=dict[str, int])
     blobs: list[Blob] = field(default_factory=list[Blob])
-    models: list[str] = field(default_factory=list[str])
+    folders: list[str] = field(default_factory=list[str])
 
 
 async def backup(store: Store, home: Path, out: Path, told: Told = lambda what, size: None) -> Manifest:
@@ -62,7 +64,7 @@ async def backup(store: Store, home: Path, out: Path, told: Told = lambda what, 
         for blob in moment.blobs:
             with store.files.blobs.open(blob) as source:
                 archive.add(f"blobs/{blob.digest}", source, blob.bytes)
-        for folder in moment.models:
+        for folder in moment.folders:
             _add_folder(archive, home, folder)
         for name in AT_HOME:
             if (home / name).is_file():
@@ -83,7 +85,9 @@ def _add_sqlite(archive: ArchiveWriter, home: Path, file: Path, room: Path, told
         moment = Moment(
             tables=counts(connection),
             blobs=_blobs(connection.execute(_blob_query()).all()),
-            models=[row.folder for row in connection.execute(_model_query())],
+            folders=_folders(
+                connection.execute(_model_query()).all(), connection.execute(select(DATASET_VERSIONS)).all()
+            ),
         )
     archive.add_file(DATABASE, copy)
     copy.unlink()
@@ -95,7 +99,8 @@ async def _add_tables(archive: ArchiveWriter, store: Store, room: Path) -> Momen
     moment = Moment()
     async with store.database.snapshot() as connection:
         moment.blobs = _blobs((await connection.execute(_blob_query())).all())
-        moment.models = [row.folder for row in await connection.execute(_model_query())]
+        models = (await connection.execute(_model_query())).all()
+        moment.folders = _folders(models, (await connection.execute(select(DATASET_VERSIONS))).all())
         for table in tables():
             file = room / f"{table.name}.jsonl"
             moment.tables[table.name] = 0
@@ -109,26 +114,33 @@ async def _add_tables(archive: ArchiveWriter, store: Store, room: Path) -> Momen
 
 
 def _add_folder(archive: ArchiveWriter, home: Path, folder: str) -> None:
-    """Add the files of a model that a job made, but for those that came with the model around it."""
+    """Add the files of a dataset, or of a model that a job made but for those that came with the model around it."""
     place = (home / folder).resolve()
     if not place.is_relative_to(home.resolve()):
-        raise StorageError(f"A model lies at {place}, outside of the home folder {home}. Put it there to have it kept.")
+        raise StorageError(f"{place} is kept, but outside of the home folder {home}. Put it there to have it kept.")
     try:
         for path in sorted(place.rglob("*")):
             name = f"home/{path.relative_to(home.resolve()).as_posix()}"
             if path.is_file() and name not in archive:
                 archive.add_file(name, path)
     except OSError as error:
-        raise StorageError(f"The model in {place} cannot be read: {error}. Was it just deleted? Try again.") from error
+        raise StorageError(f"{place} cannot be read: {error}. Was it just deleted? Try again.") from error
 
 
 def _blob_query() -> Any:
-    """The bytes of all files and parts of uploads, each once."""
-    return union(*[select(table.c.digest, table.c.bytes) for table in (FILES, UPLOAD_PARTS)]).order_by("digest")
+    """The bytes of all files, parts of uploads and items of datasets, each once."""
+    tables_with = (FILES, UPLOAD_PARTS, DATASET_MEDIA)
+    return union(*[select(table.c.digest, table.c.bytes) for table in tables_with]).order_by("digest")
 
 
 def _model_query() -> Select[tuple[str]]:
     return select(TUNED_MODELS.c.folder).distinct().order_by(TUNED_MODELS.c.folder)
+
+
+def _folders(models: Any, versions: Any) -> list[str]:
+    """The folders of models that jobs made, and of versions of datasets."""
+    made: list[str] = [row.folder for row in models]
+    return [*made, *(version_folder(row.project, (row.name, row.number)) for row in versions)]
 
 
 def _blobs(rows: Any) -> list[Blob]:

@@ -11,13 +11,19 @@ import orjson
 from sqlalchemy import ColumnElement, Row, delete, exists, func, insert, literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stillhouse.errors import OnHold
+from stillhouse.storage.audit import Audit
+from stillhouse.storage.audit_records import SERVER, Event
 from stillhouse.storage.database import Database
+from stillhouse.storage.holds import Hold, holds_on
 from stillhouse.storage.pages import Place, Query, cut, place_of
 from stillhouse.storage.records import Cut, Page, StoredCompletion, Wanted
+from stillhouse.storage.sealing import Place as BodyPlace
 from stillhouse.storage.tables import COMPLETIONS, DELETED, TERMS
+from stillhouse.storage.vault import Sealer, Vault
 from stillhouse.storage.writer import Values, Writer
 
-__all__ = ["Completions", "terms_of"]
+__all__ = ["Completions", "places", "terms_of"]
 
 FEW = 1_000
 """Completions up to which terms are counted, to begin with the one that the fewest have."""
@@ -29,10 +35,16 @@ OVERHEAD = 1_000
 
 @final
 class Completions:
-    """The stored completions of a database. What was added is found by whoever asks next."""
+    """The stored completions of a database. What was added is found by whoever asks next.
 
-    def __init__(self, database: Database, writer: Writer) -> None:
+    Where there is a vault, answers and messages are encrypted; without `audit` nobody is told of changes.
+    """
+
+    def __init__(
+        self, database: Database, writer: Writer, vault: Vault | None = None, audit: Audit | None = None
+    ) -> None:
         self._database, self._writer = database, writer
+        self._vault, self._audit = vault, audit
 
     async def add(self, project: str, *completions: StoredCompletion) -> None:
         """Keep some, all or none; raises StorageBusy when too much waits, StorageError when an id is taken already."""
@@ -42,7 +54,11 @@ class Completions:
             for term in terms_of(project, completion)
         ]
         size = sum(len(completion.answer) + len(completion.messages) + OVERHEAD for completion in completions)
-        await self._writer.insert({COMPLETIONS: [_values(project, each) for each in completions], TERMS: terms}, size)
+        sealers = [Sealer()] * len(completions)
+        if self._vault:
+            sealers = await self._vault.sealers(project, [(each.subject, each.created) for each in completions])
+        rows = [_values(project, each, sealer) for each, sealer in zip(completions, sealers, strict=True)]
+        await self._writer.insert({COMPLETIONS: rows, TERMS: terms}, size)
 
     async def get(self, project: str, completion_id: str) -> StoredCompletion | None:
         """One by its id, None when there is none."""
@@ -50,7 +66,7 @@ class Completions:
         query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).first()
-        return None if row is None else _completion(row)
+        return None if row is None else (await self._opened(project, [_completion(row)]))[0]
 
     async def page(self, project: str, wanted: Wanted, asked: Cut) -> Page[StoredCompletion] | None:
         """Some of those that are wanted, without their messages; None when the one to go on after never was."""
@@ -64,7 +80,8 @@ class Completions:
             terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
             query = _page_by_terms(project, terms, asked, after) if terms else _page_of_all(project, asked, after)
             rows = (await connection.execute(query)).all()
-        return Page([_completion(row) for row in rows[: asked.limit]], has_more=len(rows) > asked.limit)
+        found = await self._opened(project, [_completion(row) for row in rows[: asked.limit]])
+        return Page(found, has_more=len(rows) > asked.limit)
 
     async def ids(
         self, project: str, wanted: Wanted, since: int | None = None, until: int | None = None, most: int | None = None
@@ -72,12 +89,7 @@ class Completions:
         """The ids of those that are wanted, oldest first; times, in Unix seconds, included. Of more the newest."""
         await self._writer.settled()
         async with self._database.reading() as connection:
-            terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
-            if terms:
-                query, created, row_id = _having(terms)
-            else:
-                created, row_id = COMPLETIONS.c.created, COMPLETIONS.c.id
-                query = select(created, row_id).where(COMPLETIONS.c.project == project)
+            query, created, row_id = await places(connection, project, wanted)
             if since is not None:
                 query = query.where(created >= since)
             if until is not None:
@@ -89,7 +101,8 @@ class Completions:
         """Those of some ids that are there, with their messages, oldest first."""
         query = _all_of(project).where(COMPLETIONS.c.id.in_(ids)).order_by(COMPLETIONS.c.created, COMPLETIONS.c.id)
         async with self._database.reading() as connection:
-            return [_completion(row) for row in await connection.execute(query)]
+            found = [_completion(row) for row in await connection.execute(query)]
+        return await self._opened(project, found)
 
     async def known(self, project: str, ids: Sequence[str]) -> set[str]:
         """Those of some ids that are there, or were until they were deleted."""
@@ -101,16 +114,19 @@ class Completions:
         return found
 
     async def replace_metadata(
-        self, project: str, completion_id: str, metadata: Mapping[str, str]
+        self, project: str, completion_id: str, metadata: Mapping[str, str], actor: str = SERVER
     ) -> StoredCompletion | None:
-        """The completion with other metadata, None when there is none of this id."""
+        """The completion with other metadata, None when there is none of this id; raises OnHold."""
+        event = Event("completion.changed", actor, project, completion_id)
 
-        async def change(connection: AsyncConnection) -> StoredCompletion | None:
+        async def change(connection: AsyncConnection) -> StoredCompletion | Hold | None:
             query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
             row = (await connection.execute(query)).first()
             if row is None:
                 return None
             found = _completion(row)
+            if hold := await self._hold(connection, event, found.subject):
+                return hold
             await _remove_terms(connection, found, _metadata_terms(project, found.metadata))
             terms = _metadata_terms(project, metadata)
             rows = [{"term": term, "created": found.created, "id": found.id} for term in terms]
@@ -118,27 +134,62 @@ class Completions:
                 await connection.execute(insert(TERMS), rows)
             mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
             await connection.execute(update(COMPLETIONS).where(mine).values(metadata=orjson.dumps(dict(metadata))))
+            await self._tell(connection, event)
             return replace(found, metadata=metadata)
 
-        return await self._writer.change(change)
+        changed = await self._writer.change(change)
+        if isinstance(changed, Hold):
+            raise OnHold(changed.words)
+        return None if changed is None else (await self._opened(project, [changed]))[0]
 
-    async def delete(self, project: str, completion_id: str) -> bool:
-        """Forget one, but for where it stood; whether it was there."""
+    async def delete(self, project: str, completion_id: str, actor: str = SERVER) -> bool:
+        """Forget one, but for where it stood; whether it was there. Raises OnHold where it is protected."""
+        event = Event("completion.deleted", actor, project, completion_id)
 
-        async def change(connection: AsyncConnection) -> bool:
+        async def change(connection: AsyncConnection) -> Hold | bool:
             query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
             row = (await connection.execute(query)).first()
             if row is None:
                 return False
             found = _completion(row)
+            if hold := await self._hold(connection, event, found.subject):
+                return hold
             await _remove_terms(connection, found, terms_of(project, found))
             mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
             await connection.execute(delete(COMPLETIONS).where(mine))
             stood = {"project": project, "id": found.id, "created": found.created}
             await connection.execute(insert(DELETED), [stood])
+            await self._tell(connection, event)
             return True
 
-        return await self._writer.change(change)
+        deleted = await self._writer.change(change)
+        if isinstance(deleted, Hold):
+            raise OnHold(deleted.words)
+        return deleted
+
+    async def _hold(self, connection: AsyncConnection, event: Event, subject: str | None) -> Hold | None:
+        """The hold because of which something is refused, which the log is told; None where there is none."""
+        hold = await holds_on(connection, event.project, event.object, subject)
+        if hold:
+            await self._tell(connection, replace(event, outcome="refused", details={"hold": hold.id}))
+        return hold
+
+    async def _tell(self, connection: AsyncConnection, event: Event) -> None:
+        if self._audit:
+            await self._audit.append(connection, event)
+
+    async def _opened(self, project: str, found: Sequence[StoredCompletion]) -> list[StoredCompletion]:
+        """Completions as they were before they were encrypted; of those whose key was destroyed no word is left."""
+        if self._vault is None:
+            return list(found)
+        bodies = [
+            (body, _place(project, each.id, column))
+            for each in found
+            for column, body in (("answer", each.answer), ("messages", each.messages))
+        ]
+        opened = await self._vault.opened(bodies)
+        pairs = zip(found, opened[::2], opened[1::2], strict=True)
+        return [_filled(each, answer, messages) for each, answer, messages in pairs]
 
 
 def _all_of(project: str) -> Query:
@@ -152,8 +203,12 @@ def _listed(project: str) -> Query:
     return select(*columns, literal(b"[]").label("messages")).where(COMPLETIONS.c.project == project)
 
 
-def _values(project: str, completion: StoredCompletion) -> Values:
+def _values(project: str, completion: StoredCompletion, sealer: Sealer) -> Values:
     """A completion in the order of the table's columns."""
+    answer, messages = completion.answer, completion.messages
+    if sealer.key:
+        answer = sealer.seal(answer, _place(project, completion.id, "answer"))
+        messages = sealer.seal(messages, _place(project, completion.id, "messages"))
     return (
         project,
         completion.id,
@@ -162,8 +217,9 @@ def _values(project: str, completion: StoredCompletion) -> Values:
         completion.model,
         completion.route,
         orjson.dumps(dict(completion.metadata)),
-        completion.answer,
-        completion.messages,
+        answer,
+        messages,
+        None if completion.subject is None else completion.subject.encode(),
     )
 
 
@@ -177,7 +233,37 @@ def _completion(row: Row[Any]) -> StoredCompletion:
         metadata=orjson.loads(row.metadata),
         answer=row.answer,
         messages=row.messages,
+        subject=None if row.subject is None else row.subject.decode(),
     )
+
+
+def _place(project: str, completion_id: str, column: str) -> BodyPlace:
+    return project, COMPLETIONS.name, completion_id, column
+
+
+def _filled(found: StoredCompletion, answer: bytes | None, messages: bytes | None) -> StoredCompletion:
+    """A completion with its bodies; one whose key was destroyed has an answer without choices, and no messages."""
+    if answer is not None and messages is not None:
+        return replace(found, answer=answer, messages=messages) if answer is not found.answer else found
+    left: dict[str, Any] = {
+        "id": found.id,
+        "object": "chat.completion",
+        "created": found.created,
+        "model": found.model,
+        "choices": [],
+    }
+    return replace(found, answer=orjson.dumps({**left, "erased": True}), messages=b"[]", is_erased=True)
+
+
+async def places(
+    connection: AsyncConnection, project: str, wanted: Wanted
+) -> tuple[Query, ColumnElement[Any], ColumnElement[Any]]:
+    """A query for where those stand that are wanted, and its columns: when they were made, and their ids."""
+    terms = await _rarest_first(connection, list(_wanted_terms(project, wanted)))
+    if terms:
+        return _having(terms)
+    created, row_id = COMPLETIONS.c.created, COMPLETIONS.c.id
+    return select(created, row_id).where(COMPLETIONS.c.project == project), created, row_id
 
 
 def _page_of_all(project: str, asked: Cut, after: Place | None) -> Query:
@@ -219,15 +305,19 @@ async def _rarest_first(connection: AsyncConnection, terms: Sequence[bytes]) -> 
 
 
 def terms_of(project: str, completion: StoredCompletion) -> Iterator[bytes]:
-    """What a completion is found by: both names of its model, and its metadata."""
+    """What a completion is found by: both names of its model, its subject, and its metadata."""
     for model in {completion.asked, completion.model}:
         yield _term(project, "model", model)
+    if completion.subject is not None:
+        yield _term(project, "subject", completion.subject)
     yield from _metadata_terms(project, completion.metadata)
 
 
 def _wanted_terms(project: str, wanted: Wanted) -> Iterator[bytes]:
     if wanted.model is not None:
         yield _term(project, "model", wanted.model)
+    if wanted.subject is not None:
+        yield _term(project, "subject", wanted.subject)
     yield from _metadata_terms(project, wanted.metadata or {})
 
 

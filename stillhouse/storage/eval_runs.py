@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import orjson
@@ -14,7 +15,9 @@ from stillhouse.storage.database import Database
 from stillhouse.storage.eval_records import RunCounts, RunStatus, StoredRun
 from stillhouse.storage.pages import Query, large_rows, place_of
 from stillhouse.storage.records import Cut, Page
+from stillhouse.storage.sealing import Place
 from stillhouse.storage.tables import DELETED_EVALS, EVAL_ITEMS, EVAL_RUNS, EVALS
+from stillhouse.storage.vault import Vault
 from stillhouse.storage.work import place_order
 from stillhouse.storage.writer import Writer
 
@@ -29,20 +32,27 @@ OPEN: tuple[RunStatus, ...] = ("queued", "in_progress")
 
 @final
 class EvalRuns:
-    """The runs of a database's evals. A status only goes on: from its end a run never comes back."""
+    """The runs of a database's evals. A status only goes on: from its end a run never comes back.
 
-    def __init__(self, database: Database, writer: Writer) -> None:
-        self._database, self._writer = database, writer
+    Where there is a vault, what they read is encrypted, for it may be rows that came with them.
+    """
+
+    def __init__(self, database: Database, writer: Writer, vault: Vault | None = None) -> None:
+        self._database, self._writer, self._vault = database, writer, vault
 
     async def add(self, project: str, run: StoredRun) -> bool:
         """Keep one, order it to be carried out, and note its eval as changed; False when its eval is gone."""
+        values = _values(project, run)
+        if self._vault:
+            [sealer] = await self._vault.sealers(project, [(None, run.created)])
+            values["source"] = sealer.seal(run.source, _place(project, run.id))
 
         async def change(connection: AsyncConnection) -> bool:
             mine = (EVALS.c.project == project) & (EVALS.c.id == run.eval_id)
             touched = await connection.execute(update(EVALS).where(mine).values(updated=int(time.time())))
             if not touched.rowcount:
                 return False
-            await connection.execute(insert(EVAL_RUNS), [_values(project, run)])
+            await connection.execute(insert(EVAL_RUNS), [values])
             await place_order(connection, WORKFLOW, run.id)
             return True
 
@@ -52,13 +62,13 @@ class EvalRuns:
         """One by its id and its eval's, None when there is none."""
         async with self._database.reading() as connection:
             row = (await connection.execute(_one(project, eval_id, run_id))).first()
-        return None if row is None else _run(row)
+        return None if row is None else await self._opened(project, _run(row))
 
     async def find(self, run_id: str) -> tuple[str, StoredRun] | None:
         """One by its id alone, and its project: for those who carry runs out, and who show them to whoever may see."""
         async with self._database.reading() as connection:
             row = (await connection.execute(select(EVAL_RUNS).where(EVAL_RUNS.c.id == run_id))).first()
-        return None if row is None else (row.project, _run(row))
+        return None if row is None else (row.project, await self._opened(row.project, _run(row)))
 
     async def page(
         self, project: str, eval_id: str, asked: Cut, status: RunStatus | None = None
@@ -75,7 +85,7 @@ class EvalRuns:
                     return None
             by = EVAL_RUNS.c.created, EVAL_RUNS.c.id
             found = await large_rows(connection, wanted, EVAL_RUNS.c.source, by, asked, after)
-        return Page([_run(row) for row in found.rows], found.has_more)
+        return Page([await self._opened(project, _run(row)) for row in found.rows], found.has_more)
 
     async def unfinished(self) -> list[str]:
         """The ids of all runs that are not at their end, oldest first, whosever they are."""
@@ -134,6 +144,12 @@ class EvalRuns:
 
         return await self._writer.change(change)
 
+    async def _opened(self, project: str, run: StoredRun) -> StoredRun:
+        if self._vault is None:
+            return run
+        [source] = await self._vault.opened([(run.source, _place(project, run.id))])
+        return run if source is run.source else replace(run, source=source or b"{}")
+
 
 def read_counts(kept: bytes) -> RunCounts:
     """Counts from the form they are kept in."""
@@ -147,6 +163,10 @@ def write_counts(counts: RunCounts) -> bytes:
     """Counts in the form they are kept in."""
     told = {"items": counts.items, "criteria": dict(counts.criteria), "usage": dict(counts.usage)}
     return orjson.dumps(told)
+
+
+def _place(project: str, run_id: str) -> Place:
+    return project, EVAL_RUNS.name, run_id, "source"
 
 
 def _one(project: str, eval_id: str, run_id: str) -> Query:

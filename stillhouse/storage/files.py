@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, BinaryIO, final
 
-from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, text
+from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.storage.blobs import Blobs, Draft
@@ -16,7 +17,7 @@ from stillhouse.storage.file_records import Blob, NewFile, StoredFile
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.pages import cut, place_of
 from stillhouse.storage.records import Cut, Page
-from stillhouse.storage.tables import DELETED_FILES, FILES, UPLOAD_PARTS
+from stillhouse.storage.tables import DATASET_MEDIA, DELETED_FILES, FILES, UPLOAD_PARTS
 from stillhouse.storage.writer import Writer
 
 __all__ = ["Files", "alone", "insert_file"]
@@ -88,6 +89,24 @@ class Files:
                     return None
             rows = (await connection.execute(cut(query, FILES.c.created, FILES.c.id, asked, after))).all()
         return Page([_file(row) for row in rows[: asked.limit]], has_more=len(rows) > asked.limit)
+
+    async def rewrite(self, project: str, file: StoredFile, pieces: Iterable[bytes]) -> StoredFile:
+        """Give a file other bytes, by which it keeps its id and its name; those that it had are removed."""
+        async with self.blobs.draft() as draft:
+            for piece in pieces:
+                await draft.write(piece)
+            blob = await draft.seal()
+
+            async def change(connection: AsyncConnection) -> None:
+                await alone(connection)
+                await asyncio.to_thread(self.blobs.keep, draft, blob)
+                mine = (FILES.c.project == project) & (FILES.c.id == file.id)
+                await connection.execute(update(FILES).where(mine).values(bytes=blob.bytes, digest=blob.digest))
+
+            await self._writer.change(change)
+        if blob.digest != file.blob.digest:
+            await self.release([file.blob.digest])
+        return replace(file, blob=blob)
 
     async def delete(self, project: str, file_id: str) -> bool:
         """Forget one, but for where it stood; whether it was there."""
@@ -183,9 +202,9 @@ async def _remove(connection: AsyncConnection, which: ColumnElement[bool]) -> li
 
 
 async def _referred(connection: AsyncConnection, digests: set[str]) -> set[str]:
-    """Those of some digests that files or parts of uploads have."""
+    """Those of some digests that files, parts of uploads or items of datasets have."""
     found: set[str] = set()
-    for table in (FILES, UPLOAD_PARTS):
+    for table in (FILES, UPLOAD_PARTS, DATASET_MEDIA):
         if digests:
             query = select(table.c.digest).where(table.c.digest.in_(digests)).distinct()
             found |= {row.digest for row in await connection.execute(query)}

@@ -11,6 +11,8 @@ import orjson
 from sqlalchemy import Row, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stillhouse.storage.audit import Audit
+from stillhouse.storage.audit_records import SERVER, Event
 from stillhouse.storage.database import Database
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.pages import cut
@@ -42,10 +44,10 @@ class Made:
 class Jobs:
     """The fine-tuning jobs of a database."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
-        self._database, self._writer = database, writer
+    def __init__(self, database: Database, writer: Writer, audit: Audit | None = None) -> None:
+        self._database, self._writer, self._audit = database, writer, audit
 
-    async def create(self, job: TuningJob, events: Sequence[NewEvent] = ()) -> None:
+    async def create(self, job: TuningJob, events: Sequence[NewEvent] = (), actor: str = SERVER) -> None:
         """Keep a new job, and order it to be done."""
 
         async def change(connection: AsyncConnection) -> None:
@@ -53,6 +55,8 @@ class Jobs:
             for event in events:
                 await _tell(connection, job.id, event)
             await place_order(connection, VALIDATE, job.id)
+            if self._audit:
+                await self._audit.append(connection, Event("job.created", actor, job.project, job.id))
 
         await self._writer.change(change)
 

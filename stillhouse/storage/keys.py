@@ -12,6 +12,8 @@ from sqlalchemy import Row, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.errors import UsageError
+from stillhouse.storage.audit import Audit
+from stillhouse.storage.audit_records import SERVER, Event
 from stillhouse.storage.database import Database
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.records import ApiKey, Scope
@@ -28,11 +30,11 @@ SHOWN = 12
 class Keys:
     """The API keys of a database. A secret has 256 random bits, so that a plain hash of it gives nothing away."""
 
-    def __init__(self, database: Database, writer: Writer) -> None:
-        self._database, self._writer = database, writer
+    def __init__(self, database: Database, writer: Writer, audit: Audit | None = None) -> None:
+        self._database, self._writer, self._audit = database, writer, audit
 
     async def create(
-        self, project: str, name: str, scopes: Iterable[Scope], expires: int | None = None
+        self, project: str, name: str, scopes: Iterable[Scope], expires: int | None = None, actor: str = SERVER
     ) -> tuple[ApiKey, str]:
         """A new key and its secret, which is told this once; raises UsageError when a key in use has this name."""
         secret = f"sk-sh-{secrets.token_urlsafe(32)}"
@@ -56,6 +58,8 @@ class Keys:
                 "expires": expires,
             }
             await connection.execute(insert(API_KEYS), [row])
+            details = {"name": name, "scopes": row["scopes"], "expires": expires}
+            await self._tell(connection, Event("key.created", actor, project, key.id, details=details))
             return True
 
         if not await self._writer.change(change):
@@ -75,15 +79,22 @@ class Keys:
             rows = await connection.execute(select(API_KEYS).order_by(API_KEYS.c.created, API_KEYS.c.id))
             return [_key(row) for row in rows]
 
-    async def revoke(self, named: str) -> int:
+    async def revoke(self, named: str, actor: str = SERVER) -> int:
         """End the use of the keys with this name or id; how many there were."""
 
         async def change(connection: AsyncConnection) -> int:
             meant = or_(API_KEYS.c.name == named, API_KEYS.c.id == named) & API_KEYS.c.revoked.is_(None)
-            done = await connection.execute(update(API_KEYS).where(meant).values(revoked=int(time.time())))
-            return done.rowcount
+            keys = (await connection.execute(select(API_KEYS.c.id, API_KEYS.c.project).where(meant))).all()
+            await connection.execute(update(API_KEYS).where(meant).values(revoked=int(time.time())))
+            events = [Event("key.revoked", actor, key.project, key.id, details={"name": named}) for key in keys]
+            await self._tell(connection, *events)
+            return len(keys)
 
         return await self._writer.change(change)
+
+    async def _tell(self, connection: AsyncConnection, *events: Event) -> None:
+        if self._audit:
+            await self._audit.append(connection, *events)
 
     async def forget(self, key_id: str) -> None:
         """Delete a key that nobody was told of, such as one that a worker made for itself."""

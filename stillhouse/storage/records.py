@@ -93,14 +93,19 @@ class StoredCompletion:
     metadata: Mapping[str, str]
     answer: bytes
     messages: bytes
+    subject: str | None = None
+    """The person whom it is about, by the name that the calling program gave."""
+    is_erased: bool = False
+    """Whether the key of its words was destroyed: `answer` has no choices then, and `messages` are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What listed completions have in common: a model (asked for or answered by), and pairs of metadata, all."""
+    """What listed completions have in common: a model (asked for or answered by), pairs of metadata, a subject: all."""
 
     model: str | None = None
     metadata: Mapping[str, str] | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,27 +9,54 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import TEXT
+
+from stillhouse.storage.dataset_tables import (
+    DATASET_MEDIA,
+    DATASET_PARENTS,
+    DATASET_USES,
+    DATASET_VERSIONS,
+    DATASETS,
+    SAVED_FILTERS,
+)
+from stillhouse.storage.feedback_tables import FEEDBACK, REVIEWS
+from stillhouse.storage.schema import ID, METADATA
+from stillhouse.storage.terms_tables import ERASURE_STEPS, ERASURES, TEACHER_TERMS
+from stillhouse.storage.vault_tables import AUDIT_HEAD, AUDIT_LOG, DATA_KEYS, HOLDS, RETENTION_POLICIES, VAULT
 
 __all__ = [
     "API_KEYS",
+    "AUDIT_HEAD",
+    "AUDIT_LOG",
     "COMPLETIONS",
+    "DATASETS",
+    "DATASET_MEDIA",
+    "DATASET_PARENTS",
+    "DATASET_USES",
+    "DATASET_VERSIONS",
+    "DATA_KEYS",
     "DELETED",
     "DELETED_EVALS",
     "DELETED_FILES",
+    "ERASURES",
+    "ERASURE_STEPS",
     "EVALS",
     "EVAL_ITEMS",
     "EVAL_RUNS",
+    "FEEDBACK",
     "FILES",
+    "HOLDS",
     "IDENTITY",
     "KEPT_ANSWERS",
     "METADATA",
     "PROJECTS",
+    "RETENTION_POLICIES",
+    "REVIEWS",
+    "SAVED_FILTERS",
+    "TEACHER_TERMS",
     "TERMS",
     "TUNED_MODELS",
     "TUNING_CHECKPOINTS",
@@ -37,14 +64,10 @@ __all__ = [
     "TUNING_JOBS",
     "UPLOADS",
     "UPLOAD_PARTS",
+    "VAULT",
     "WORKERS",
     "WORK_ORDERS",
 ]
-
-METADATA = MetaData()
-
-ID = Text().with_variant(TEXT(collation="C"), "postgresql")
-"""An id: compared byte by byte on every database, because pages are cut by it."""
 
 PROJECTS = Table(
     "projects",
@@ -83,10 +106,11 @@ COMPLETIONS = Table(
     Column("metadata", LargeBinary, nullable=False),
     Column("answer", LargeBinary, nullable=False),
     Column("messages", LargeBinary, nullable=False),
+    Column("subject", LargeBinary),
     PrimaryKeyConstraint("project", "id", name="completions_pkey"),
     Index("completions_by_time", "project", "created", "id"),
 )
-"""Stored completions; `metadata`, `answer` and `messages` are JSON."""
+"""Stored completions; `metadata`, `answer` and `messages` are JSON, `subject` is text in UTF-8."""
 
 TERMS = Table(
     "completion_terms",
@@ -97,7 +121,7 @@ TERMS = Table(
     PrimaryKeyConstraint("term", "created", "id", name="completion_terms_pkey"),
     sqlite_with_rowid=False,
 )
-"""What completions are found by: one row per completion and model or pair of metadata, in the order of pages."""
+"""What completions are found by: a row for each model, pair of metadata and subject of one, in the order of pages."""
 
 DELETED = Table(
     "deleted_completions",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stillhouse.cli.console import emit, progress, report_failure, words
+from stillhouse.cli.console import actor, emit, progress, report_failure, words
 
 
 def test_the_object_is_one_ascii_line_that_reads_back(capsys):
@@ -31,3 +31,7 @@ def test_progress_leaves_stdout_alone(capsys):
 def test_a_failure_is_said_as_it_is(capsys):
     report_failure("a [red]label[/] " + "and more " * 20)
     assert capsys.readouterr().err == "error: a [red]label[/] " + "and more " * 20 + "\n"
+
+
+def test_the_log_names_who_gives_a_command():
+    assert actor().startswith("terminal")

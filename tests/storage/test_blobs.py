@@ -147,3 +147,24 @@ def test_there_is_no_room_for_more_than_the_disk_has(blobs):
     blobs.check_room(1)
     with pytest.raises(StorageFull, match="no room"):
         blobs.check_room(10**18)
+
+
+def test_bytes_are_put_at_once_by_who_is_in_a_thread(blobs):
+    blob = blobs.put(iter([b"ab", b"c"]))
+    assert blob == blobs.put([b"abc"]) == Blob(hashlib.sha256(b"abc").hexdigest(), 3)
+    assert blobs.path(blob.digest).read_bytes() == b"abc"
+    assert not list(blobs.folder.glob("incoming/*"))
+    long_ago = time.time() - 10_000
+    os.utime(blobs.path(blob.digest), (long_ago, long_ago))
+    blobs.put([b"abc"])
+    assert blobs.leftovers(time.time() - 1_000) == []  # bytes that are put again are new again
+
+
+def test_bytes_that_cannot_be_put_leave_nothing(blobs):
+    def torn():
+        yield b"half"
+        raise OSError("the disk was pulled")
+
+    with pytest.raises(StorageError, match="cannot be kept"):
+        blobs.put(torn())
+    assert not list(blobs.folder.glob("incoming/*"))

@@ -34,6 +34,7 @@ ROW = {
     "metadata": b"{}",
     "answer": b"\xff\x00",
     "messages": "ü".encode(),
+    "subject": None,
 }
 
 
@@ -101,7 +102,8 @@ def test_a_line_that_is_no_row_is_named():
 
 def test_an_older_form_is_filled_and_brought_to_the_newest(tmp_path):
     with opened(tmp_path / "a.db", "0001") as connection:
-        fill(connection, "completions", iter([{**ROW, "id": f"chatcmpl-{n}"} for n in range(2_500)]))
+        older = {name: value for name, value in ROW.items() if name != "subject"}
+        fill(connection, "completions", iter([{**older, "id": f"chatcmpl-{n}"} for n in range(2_500)]))
     with opened(tmp_path / "a.db") as connection:
         assert counts(connection)["completions"] == 2_500
         assert counts(connection)["files"] == 0

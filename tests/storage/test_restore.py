@@ -9,8 +9,9 @@ import sqlite3
 import tarfile
 from contextlib import closing
 
+import orjson
 import pytest
-from sqlalchemy import BigInteger, Boolean, LargeBinary, Text, select
+from sqlalchemy import BigInteger, Boolean, Float, LargeBinary, Text, select
 
 from stillhouse.errors import StorageError, UsageError
 from stillhouse.storage.backup import backup
@@ -19,7 +20,7 @@ from stillhouse.storage.file_records import NewFile
 from stillhouse.storage.records import Cut, Scope, Wanted
 from stillhouse.storage.restore import restore, verify
 from stillhouse.storage.store import Store
-from stillhouse.storage.tables import FILES, UPLOAD_PARTS
+from stillhouse.storage.tables import DATASET_MEDIA, FILES, UPLOAD_PARTS
 from tests.storage.databases import KINDS, new_database
 from tests.storage.stored import completion, numbers
 
@@ -74,10 +75,10 @@ async def test_everything_is_there_again(archive, target, tmp_path):
 
 async def test_every_table_comes_back_with_what_it_held(url, target, tmp_path):
     """One row in each, of whatever its columns hold: also in tables that are made after this was written."""
-    values = {BigInteger: 2**40, Boolean: True, LargeBinary: b"\xff\x00{}", Text: "models"}
+    values = {BigInteger: 2**40, Boolean: True, Float: 0.1, LargeBinary: b"\xff\x00{}", Text: "models"}
     made = {table: {column.name: values[type(column.type)] for column in table.columns} for table in tables()}
-    made[FILES]["digest"] = made[UPLOAD_PARTS]["digest"] = hashlib.sha256(b"some bytes").hexdigest()
-    made[FILES]["bytes"] = made[UPLOAD_PARTS]["bytes"] = len(b"some bytes")
+    for table in (FILES, UPLOAD_PARTS, DATASET_MEDIA):
+        made[table] |= {"digest": hashlib.sha256(b"some bytes").hexdigest(), "bytes": len(b"some bytes")}
     store = await Store.open(url, tmp_path / "old")
     await store.files.put("p", NewFile("a", "user_data"), [b"some bytes"])
     async with store.database.writing() as connection:
@@ -218,11 +219,17 @@ async def test_a_backup_of_an_older_form_is_brought_to_the_newest(archive, url, 
                 del members[f"database/{name}.jsonl"]
         if url.startswith("sqlite"):
             drop(members, None)
+            return
+        kept = [orjson.loads(line) for line in members["database/completions.jsonl"].splitlines()]
+        older = ({name: value for name, value in row.items() if name != "subject"} for row in kept)
+        members["database/completions.jsonl"] = b"".join(orjson.dumps(row) + b"\n" for row in older)
 
     def drop(members, table: str | None) -> None:
         file = tmp_path / "old.db"
         file.write_bytes(members["database/stillhouse.db"])
         with closing(sqlite3.connect(file)) as connection:
+            if table is None:
+                connection.execute("ALTER TABLE completions DROP COLUMN subject")
             connection.execute(f"DROP TABLE {table}" if table else "UPDATE alembic_version SET version_num = '0002'")
             connection.commit()
         members["database/stillhouse.db"] = file.read_bytes()
