@@ -6,8 +6,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from stillhouse.bundle.erased import refuse_withdrawn
 from stillhouse.chat import ChatCall, Relayed, Route, Usage
 from stillhouse.errors import ModelFailed
 from stillhouse.extras import require
@@ -62,8 +64,9 @@ class LocalChat:
         """A model by its Transformers folder, hub id, or folder of PEFT adapters; this takes as long as it is large.
 
         `threads` of the machine compute; `seen` is told how many answers are written together, whenever some join.
-        Raises UsageError for what cannot be opened, or does not chat.
+        Raises UsageError for what cannot be opened, or does not chat, and BundleError for what was withdrawn.
         """
+        refuse_withdrawn(Path(source))
         require("local", "answer with a language model on this machine")
         from stillhouse.inference.decode import Decoder  # it brings torch
 

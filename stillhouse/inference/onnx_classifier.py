@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from stillhouse.artifacts import hash_file
+from stillhouse.bundle.erased import refuse_withdrawn
 from stillhouse.bundle.manifest import Manifest, read_manifest
 from stillhouse.errors import BundleError
 from stillhouse.inference.onnx_student import Floats, OnnxStudent, shares
@@ -35,7 +36,8 @@ class OnnxClassifier:
 
     @classmethod
     def open(cls, bundle: Path, threads: int = 1) -> OnnxClassifier:
-        """The student of a bundle folder; raises BundleError when a file is missing or altered."""
+        """The student of a bundle folder; raises BundleError when a file is missing or altered, or it was withdrawn."""
+        refuse_withdrawn(bundle)
         manifest = read_manifest(bundle)
         for name, expected in manifest.files.items():
             path = bundle / name

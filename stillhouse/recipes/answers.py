@@ -13,18 +13,24 @@ import orjson
 from stillhouse import settings
 from stillhouse.artifacts import hash_bytes, hash_json
 from stillhouse.errors import TeacherError, UsageError
-from stillhouse.generation.answer_book import AnswerBook
-from stillhouse.generation.ask import PATIENCE, ask_all
+from stillhouse.generation.book import Book, book_place
+from stillhouse.generation.desk import Desk
+from stillhouse.generation.limits import Limits
+from stillhouse.generation.questions import Question, Reply
 from stillhouse.recipes.endpoint import ApiSection
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.sections import TaskName
 from stillhouse.recipes.training import TrainRecipe
 from stillhouse.tasks.explained import asked_twice
-from stillhouse.teachers.api import TeacherApi
+from stillhouse.teachers.api import Endpoint
+from stillhouse.teachers.asking import Patience
 from stillhouse.training.events import Listener, Note, Progress, StageDone, StageStarted
 
 __all__ = ["Asked", "answered_rows", "ask_missing", "kept_answers", "questions"]
 
+LIMITS = Limits()
+"""Nobody waits for these answers, so a teacher in trouble is given time."""
+CONNECT = Patience(connect=10.0)
 CUT_OFF = ("length", "content_filter")
 MOST_LIKELY = 20
 """Of each token of a label so many alternatives are asked for: as many as OpenAI gives."""
@@ -72,31 +78,30 @@ def ask_missing(recipe: TrainRecipe, rows: Rows, home: Path, tell: Listener) -> 
     """
     api = recipe.teacher.api
     assert api is not None
-    started, book = time.monotonic(), _book(api, home)
-    wanted = questions(recipe, rows)
-    missing = {key: body for body in wanted.values() if (key := hash_bytes(body)) not in book}
+    started, desk = time.monotonic(), _desk(api, home)
+    every = questions(recipe, rows)
+    wanted = [Question(key, body) for key, body in {hash_bytes(body): body for body in every.values()}.items()]
+    asked = [question for question in wanted if desk.find(question) is None]
     tell(StageStarted("ask", f"{api.model} answers"))
-    before = len({hash_bytes(body) for body in wanted.values()}) - len(missing)
-    done = before
+    done = before = len(wanted) - len(asked)
 
-    def keep(key: str, answer: Mapping[str, Any]) -> None:
+    def keep(reply: Reply) -> None:
         nonlocal done
-        book.keep(key, answer)
         done += 1
-        tell(Progress("ask", done, before + len(missing)))
+        tell(Progress("ask", done, before + len(asked)))
 
-    unheard: dict[str, str] = {}
-    if missing:
-        key = None if api.key_env is None else settings.secret(api.key_env)
-        unheard = ask_all(TeacherApi(api.url, api.model, key, PATIENCE), missing, keep, api.at_once)
+    unheard: Mapping[str, str] = {}
+    if asked:
+        secret = None if api.key_env is None else settings.secret(api.key_env)
+        unheard = _desk(api, home, secret).ask(asked, keep).unheard
     if unheard:
         raise TeacherError(
-            f"{len(unheard):,} of {len(missing):,} questions got no answer, the first for this reason: "
+            f"{len(unheard):,} of {len(asked):,} questions got no answer, the first for this reason: "
             f"{next(iter(unheard.values()))} The same command asks for those again, and only for those."
         )
-    summary = f"{len(wanted):,} rows, {len(missing):,} questions asked"
-    tell(StageDone("ask", summary, not missing, time.monotonic() - started))
-    return Asked(book.path, len(wanted), len(missing))
+    summary = f"{len(every):,} rows, {len(asked):,} questions asked"
+    tell(StageDone("ask", summary, not asked, time.monotonic() - started))
+    return Asked(desk.book.path, len(every), len(asked))
 
 
 def answered_rows(recipe: TrainRecipe, home: Path, tell: Listener | None = None) -> Rows:
@@ -109,21 +114,20 @@ def answered_rows(recipe: TrainRecipe, home: Path, tell: Listener | None = None)
     wanted = questions(recipe, rows)
     if recipe.teacher.api is None or not wanted:
         return rows
-    book = _book(recipe.teacher.api, home)
-    keys = {row: hash_bytes(body) for row, body in wanted.items()}
-    missing = sum(key not in book for key in keys.values())
+    said = _said(recipe.teacher.api, home, wanted)
+    missing = len(wanted) - len(said)
     if missing:
         raise UsageError(
             f"{missing:,} rows have no answer yet. Ask for them first: stillhouse label RECIPE (or take `stillhouse "
             "run`, which does both)."
         )
-    found, useless = _filled(recipe, rows, {row: book[key] for row, key in keys.items()})
+    found, useless = _filled(recipe, rows, said)
     explaining = recipe.task is TaskName.RATIONALE
     if useless and tell is not None:
         what = "learn without reasons" if explaining else "are left out"
         some = "; ".join(f"row {row}: {reason}" for row, reason in list(useless.items())[:NAMED])
         tell(Note(f"{len(useless):,} rows {what}, for what was answered cannot be used ({some}).", warning=True))
-    digest = hash_json([rows.hash, [book[key] for key in keys.values()]])
+    digest = hash_json([rows.hash, list(said.values())])
     return _without(replace(found, hash=digest), set() if explaining else set(useless))
 
 
@@ -150,13 +154,23 @@ def kept_answers(recipe: TrainRecipe, rows: Rows, home: Path) -> dict[int, Mappi
     api = recipe.teacher.api
     if api is None:
         return {}
-    book = _book(api, home)
-    keys = {at: hash_bytes(_label_question(api, rows, text)) for at, text in enumerate(rows.inputs)}
-    return {at: book[key] for at, key in keys.items() if key in book}
+    return _said(api, home, {at: _label_question(api, rows, text) for at, text in enumerate(rows.inputs)})
 
 
-def _book(api: ApiSection, home: Path) -> AnswerBook:
-    return AnswerBook(home / "answers" / f"{hash_json([api.url.rstrip('/'), api.model])[:16]}.jsonl")
+def _desk(api: ApiSection, home: Path, key: str | None = None) -> Desk:
+    book = Book(book_place(home, api.url, api.model))
+    return Desk(Endpoint(api.url, key, CONNECT), book, replace(LIMITS, at_once=api.at_once))
+
+
+def _said(api: ApiSection, home: Path, wanted: Mapping[int, bytes]) -> dict[int, Mapping[str, Any]]:
+    """What was answered to questions, by number of row: the first choice as it came, or `refused` with the reason."""
+    desk = _desk(api, home)
+    found = {at: desk.find(Question(str(at), body)) for at, body in wanted.items()}
+    return {
+        at: reply.choices[0] if reply.refused is None else {"refused": reply.refused}
+        for at, reply in found.items()
+        if reply is not None
+    }
 
 
 def _body(api: ApiSection, messages: Any, more: Mapping[str, Any]) -> bytes:

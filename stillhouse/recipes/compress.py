@@ -20,6 +20,7 @@ from stillhouse.models.load import fingerprint
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.cache import StageCache
 from stillhouse.recipes.compression import CompressRecipe, Heal
+from stillhouse.recipes.datasets import datasets_behind
 from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.held_out import hold_out, read_parts
 from stillhouse.recipes.provenance import versions
@@ -187,6 +188,7 @@ def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
         for name, (rows, some) in parts.items()
     }
     heat = fit_temperature(*said["selection"])
+    data = forms.recipe.data
 
     def answers(name: str) -> Answers:
         (rows, some), (mine, its) = parts[name], said[name]
@@ -202,6 +204,7 @@ def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
         provenance={
             "model": fingerprint(forms.recipe.model),
             "data_sha256": forms.rows.hash,
+            **datasets_behind([data.train, data.selection, data.test]),
             "form": dict(chosen.combination),
             "seed": forms.recipe.seed,
             "versions": versions(),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.bundle.certificate import Certificate
 from stillhouse.bundle.manifest import Manifest
+from stillhouse.data.terms import Use
 from stillhouse.data.understand import describe
 from stillhouse.errors import TrafficError
 from stillhouse.evaluation.certificate import certify
@@ -24,6 +25,7 @@ from stillhouse.recipes.plan import choose_encoder, find_rungs
 from stillhouse.recipes.provenance import provenance
 from stillhouse.recipes.recipe import DistillRecipe
 from stillhouse.recipes.stages import Stages
+from stillhouse.recipes.terms import check_data, terms_told
 from stillhouse.recipes.write_bundle import TRAINED, check_place, student_files, write_bundle
 from stillhouse.reports.record import RunRecord
 from stillhouse.students.ladder import Rung
@@ -78,6 +80,8 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
     """Run a recipe; what an earlier run in this home has finished is not done again."""
     require("train", "distil a student")
     check_place(recipe, home)
+    for warning in check_data(recipe.data, Use.TRAIN, home):
+        tell(Note(warning, warning=True))
     encoder, note = choose_encoder(recipe.encoder)
     rungs = find_rungs(recipe, encoder)
     started = time.monotonic()
@@ -97,6 +101,7 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
         manifest = _manifest(recipe, material, chosen, certificate)
         facts = Facts(recipe, material, stages.room.hardware, time.monotonic() - started, command)
         record = keep_record(facts, manifest, certificate, ladder, said)
+        record = replace(record, terms=terms_told(recipe.data, home))
         candidate = chosen.candidate
         write_bundle(recipe.out, candidate.served_files, record, candidate.trained_files)
     return Outcome(record, choice, recipe.out, _hashes(recipe.out))

@@ -15,6 +15,7 @@ from stillhouse.recipes.build import make_objective, make_task, make_teacher, op
 from stillhouse.recipes.cache import StageCache
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.sections import SourceKind, TaskName
+from stillhouse.recipes.terms import check_training
 from stillhouse.recipes.training import TrainRecipe
 from stillhouse.signals import told
 from stillhouse.signals.codec import SampledCodec, TopKCodec
@@ -102,6 +103,8 @@ def label(recipe: TrainRecipe, home: Path, tell: Listener) -> Labelled:
     A teacher behind an API answers the rows that have no answer first (`ask_missing`); without another teacher, or
     with one that is asked beside the student, that is all.
     """
+    for warning in check_training(recipe, home):
+        tell(Note(warning, warning=True))
     with StageCache(home, tell).locked():
         if recipe.teacher.api is None:
             return label_rows(recipe, read_rows(recipe.data, recipe.task, recipe.seed), home, tell)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stillhouse.data.terms import Use
 from stillhouse.data.understand import describe
 from stillhouse.errors import UsageError
 from stillhouse.extras import EXTRAS, install, installed, require
@@ -12,6 +13,7 @@ from stillhouse.models.devices import choose as choose_hardware
 from stillhouse.models.load import MINILM, blocks_of
 from stillhouse.recipes.material import gather
 from stillhouse.recipes.recipe import DistillRecipe
+from stillhouse.recipes.terms import check_data
 from stillhouse.recipes.write_bundle import check_place
 from stillhouse.students.ladder import Rung, climb
 
@@ -53,6 +55,7 @@ def plan(recipe: DistillRecipe, home: Path) -> dict[str, Any]:
     """Read the traffic and say what was understood and what would be trained; writes nothing but bad rows."""
     require("train", "distil a student")
     check_place(recipe, home)
+    notes = check_data(recipe.data, Use.TRAIN, home)
     encoder, note = choose_encoder(recipe.encoder)
     rungs = find_rungs(recipe, encoder)
     material = gather(recipe, home / "bad-rows.jsonl")
@@ -76,6 +79,6 @@ def plan(recipe: DistillRecipe, home: Path) -> dict[str, Any]:
         "encoder": encoder,
         "students": [rung.name for rung in rungs],
         "hardware": choose_hardware().reason,
-        "notes": [note] if note else [],
+        "notes": [*([note] if note else []), *notes],
         "bundle": str(recipe.out),
     }

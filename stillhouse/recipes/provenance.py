@@ -7,6 +7,7 @@ from typing import Any
 
 import stillhouse
 from stillhouse.extras import version
+from stillhouse.recipes.datasets import datasets_behind
 from stillhouse.recipes.material import Material
 from stillhouse.recipes.measure import Measured
 from stillhouse.recipes.recipe import DistillRecipe
@@ -52,4 +53,5 @@ def provenance(recipe: DistillRecipe, material: Material, chosen: Measured) -> d
         "precision": chosen.candidate.precision,
         "parity": asdict(chosen.candidate.parity),
         "versions": versions(),
+        **datasets_behind(recipe.data),
     }

@@ -14,6 +14,7 @@ from stillhouse.evaluation.certificate import recertify
 from stillhouse.evaluation.fidelity import judge
 from stillhouse.inference.onnx_classifier import OnnxClassifier
 from stillhouse.inference.onnx_student import likeliest
+from stillhouse.recipes.datasets import datasets_behind
 
 __all__ = ["certify_bundle"]
 
@@ -39,5 +40,6 @@ def certify_bundle(bundle: Path, files: tuple[Path, ...], terms: Terms, *, skip_
         "measured": {"test": len(answered)},
         "outside_labels": {"test": int((traffic.labels[answered] < 0).any(axis=1).sum())},
         "left_out": traffic.counts.bad,
+        **datasets_behind(files),
     }
     return recertify(answers, manifest.threshold, terms, provenance)

@@ -72,6 +72,11 @@ class DistillRecipe:
             raise UsageError(f"--seed must be 0 or more and under 2**32; it is {self.seed}.")
 
     @property
+    def data(self) -> tuple[Path, ...]:
+        """Every file that the run reads."""
+        return (*self.traffic, *([self.holdout] if self.holdout else []))
+
+    @property
     def student_name(self) -> str:
         """The name under which the student is served."""
         return self.name or self.out.resolve().name

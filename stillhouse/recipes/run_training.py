@@ -15,11 +15,13 @@ from stillhouse.models.load import fingerprint
 from stillhouse.recipes.answers import answered_rows, ask_missing, questions
 from stillhouse.recipes.build import make_objective, make_student, make_task, save_student
 from stillhouse.recipes.cache import Artifact, StageCache
+from stillhouse.recipes.datasets import datasets_behind
 from stillhouse.recipes.label import label_rows, open_signals
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.sections import SourceKind, TaskName
 from stillhouse.recipes.teach import Work, look_at, teach
+from stillhouse.recipes.terms import check_training
 from stillhouse.recipes.training import TrainRecipe
 from stillhouse.training.distributed import Company, handed_out, launch, leading
 from stillhouse.training.events import Listener, Note
@@ -104,6 +106,8 @@ def _run(recipe: TrainRecipe, where: str, how: tuple[RunOptions, Company | None]
     """Every stage in its turn, in the process that leads."""
     options, company = how
     make_objective(recipe, where)
+    for warning in check_training(recipe, options.home):
+        tell(Note(warning, warning=True))
     _check_out(recipe.out)
     started = time.monotonic()
     cache = StageCache(options.home, tell, options.fresh)
@@ -231,7 +235,11 @@ def _record(recipe: TrainRecipe, rows: Rows, depends: dict[str, Any], options: R
         "recipe": filled(recipe),
         "recipe_sha256": hash_json(filled(recipe)),
         "command": options.command,
-        "data": {"rows": rows.counts, "sha256": rows.hash},
+        "data": {
+            "rows": rows.counts,
+            "sha256": rows.hash,
+            **datasets_behind([recipe.data.train, recipe.data.selection, recipe.data.test]),
+        },
         "teachers": dict(zip(recipe.teacher.names, depends["teachers"], strict=True)),
         "seed": recipe.seed,
         "versions": versions(),

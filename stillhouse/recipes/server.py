@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stillhouse.data.personal.span import How, Type
+from stillhouse.data.terms import Terms, Use
 from stillhouse.errors import UsageError
 from stillhouse.recipes.toml import fill, read_toml
 from stillhouse.storage.records import Durability
 
-__all__ = ["FILE", "CaptureSection", "Captured", "EvalsSection", "ServerFile", "TeacherSection", "read_server_file"]
+__all__ = [
+    "FILE",
+    "CaptureSection",
+    "Captured",
+    "EvalsSection",
+    "ServerFile",
+    "TeacherSection",
+    "TermsSection",
+    "read_server_file",
+]
 
 FILE = "stillhouse.toml"
 """Its name in the home folder."""
@@ -29,6 +40,24 @@ class Captured(StrEnum):
 
     ASKED = "asked"
     ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermsSection:
+    """What a teacher's owner allows to be done with its answers; see `data/terms.py`."""
+
+    allowed: tuple[Use, ...] = tuple(Use)
+    attribution: str = ""
+    expires: str | None = None
+    """The last day on which they hold, such as "2027-01-31"."""
+    source: str = ""
+    snapshot: str = ""
+    models: tuple[str, ...] = ()
+    licence: str = ""
+
+    def of(self, teacher: str, models: tuple[str, ...] = ()) -> Terms:
+        """The terms of a teacher, which answers under these names too; raises UsageError."""
+        return Terms.from_json({**asdict(self), "teacher": teacher, "models": (*self.models, *models)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +82,12 @@ class TeacherSection:
     harvest_logprobs: bool | int = False
     """Whether log-probabilities are asked for along with calls that are kept, for soft labels; a number: how many
     alternatives to each token, where an API gives fewer than 20."""
+    terms: TermsSection | None = None
+    """What may be done with its answers; None: whatever `stillhouse terms` knows of it."""
 
     def __post_init__(self) -> None:
+        if self.terms is not None:
+            self.terms.of("teacher")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
             raise UsageError(
@@ -88,10 +121,18 @@ class CaptureSection:
     """False: numbers without words, neither of what was asked nor of the answer."""
     ttl_days: float | None = None
     """Days after which stored completions are deleted; None: never."""
+    redact: How | None = None
+    """What becomes of personal data and secrets before a call is kept; None: they are kept as they are."""
+    redact_types: tuple[Type, ...] = ()
+    """Which kinds; none named: all but organisations and places."""
 
     def __post_init__(self) -> None:
         if self.ttl_days is not None and self.ttl_days <= 0:
             raise UsageError(f"ttl_days must be more than 0; it is {self.ttl_days:g}. Leave it out to keep calls.")
+        if self.redact_types and self.redact is None:
+            raise UsageError(
+                'redact_types says which kinds of data, but not what becomes of them: add redact = "redact".'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +167,15 @@ class ServerFile:
         for name in self.teachers:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
                 raise UsageError(f"The teacher's name {name!r} may hold letters, digits, '.', '_' and '-' only.")
+
+    @property
+    def terms(self) -> dict[str, Terms]:
+        """The terms that the file has, by the name of the teacher."""
+        return {
+            name: section.terms.of(name, (*section.models, *section.models.values()))
+            for name, section in self.teachers.items()
+            if section.terms is not None
+        }
 
     @property
     def serves_something(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.errors import UsageError
+from stillhouse.recipes.datasets import is_dataset
 from stillhouse.recipes.sections import (
     DataSection,
     ObjectiveSection,
@@ -125,7 +126,7 @@ def read_train_recipe(path: Path, changes: Sequence[str] = (), out: Path | None 
     for place in PLACES:
         section, key = _section(table, place)
         if isinstance(section.get(key), str):
-            section[key] = str(path.parent / section[key])
+            section[key] = _place(path.parent, section[key])
     for place in ("teacher.model", "student.model"):
         section, key = _section(table, place)
         if isinstance(section.get(key), str):
@@ -173,6 +174,11 @@ def _section(table: dict[str, Any], place: str) -> tuple[dict[str, Any], str]:
     for section in sections:
         inside = inside.get(section, {})
     return (inside if isinstance(inside, dict) else {}), key
+
+
+def _place(folder: Path, name: str) -> str:
+    """A path relative to a folder, or the name of a dataset's version as it is."""
+    return name if is_dataset(Path(name)) and not (folder / name).exists() else str(folder / name)
 
 
 def _model(folder: Path, name: str) -> str:

@@ -26,6 +26,7 @@ __all__ = [
     "RunRecord",
     "RungRecord",
     "Speed",
+    "TeacherTerms",
 ]
 
 
@@ -163,6 +164,22 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
+class TeacherTerms:
+    """Whose answers the student learnt from, and what may be done with them."""
+
+    name: str
+    rows: int
+    allowed: tuple[str, ...] | None = None
+    """None: nobody has written the terms down."""
+    attribution: str = ""
+    expires: str = ""
+    licence: str = ""
+    source: str = ""
+    snapshot: str = ""
+    """The SHA-256 of the terms as they were read."""
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """A finished run."""
 
@@ -176,6 +193,8 @@ class RunRecord:
     confusions: tuple[Confusion, ...] = ()
     curve: Curve = field(default=Curve((), ()))
     reliability: tuple[ReliabilityBin, ...] = ()
+    terms: tuple[TeacherTerms, ...] = ()
+    """Of the teachers; nothing where no terms are known at all."""
 
     @property
     def chosen_rung(self) -> RungRecord | None:

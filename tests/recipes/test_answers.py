@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from stillhouse.artifacts import hash_bytes
 from stillhouse.errors import TeacherError, UsageError
+from stillhouse.generation.book import book_place
+from stillhouse.generation.limits import Limits
 from stillhouse.recipes import answers as answering
 from stillhouse.recipes.answers import answered_rows, ask_missing, questions
 from stillhouse.recipes.label import label
 from stillhouse.recipes.read_rows import read_rows
 from stillhouse.recipes.training import TrainRecipe, read_train_recipe
-from stillhouse.teachers.asking import Patience
 from stillhouse.training.events import Note, Progress, StageDone, silent
 from tests.gateway.serving import served
 from tests.generation.endpoint import Endpoint
@@ -53,7 +55,7 @@ ROWS = [
 
 @pytest.fixture
 def endpoint(monkeypatch) -> Endpoint:
-    monkeypatch.setattr(answering, "PATIENCE", Patience(total=5.0, connect=1.0, retries=1, first_wait=0.01))
+    monkeypatch.setattr(answering, "LIMITS", Limits(seconds=5, retries=1, first_wait=0.01))
     return Endpoint()
 
 
@@ -101,6 +103,18 @@ def test_what_was_asked_is_not_asked_again(tmp_path, url, endpoint):
     warmer = written(tmp_path, url, ROWS, "teacher.api.request={temperature=1}")
     assert ask_missing(warmer, of(warmer), tmp_path, silent).asked == 3
     assert answered_rows(recipe, tmp_path).hash != of(recipe).hash
+
+
+def test_answers_in_a_book_from_before_are_not_paid_again(tmp_path, url, endpoint):
+    recipe = written(tmp_path, url, ROWS)
+    said = {"message": {"role": "assistant", "content": "from before"}, "finish_reason": "stop"}
+    lines = [{"asked": hash_bytes(asked), "answer": said} for asked in questions(recipe, of(recipe)).values()]
+    place = book_place(tmp_path, url, "large")
+    place.parent.mkdir()
+    place.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    assert ask_missing(recipe, of(recipe), tmp_path, silent).asked == len({line["asked"] for line in lines}) - 2
+    assert answered_rows(recipe, tmp_path).inputs[1]["completion"] == "from before"
+    assert len(endpoint.asked) == 1
 
 
 def test_rows_not_asked_about_yet_are_not_learnt(tmp_path, url):

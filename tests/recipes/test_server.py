@@ -81,3 +81,15 @@ def test_without_a_file_nothing_is_served(tmp_path):
 def test_what_is_wrong_is_named(tmp_path, text, words):
     with pytest.raises(UsageError, match=words):
         read(tmp_path, text)
+
+
+def test_redaction_says_how_and_what(tmp_path):
+    section = read(tmp_path, '[capture]\nredact = "hash"\nredact_types = ["email", "card"]').capture
+    assert (section.redact, section.redact_types) == ("hash", ("email", "card"))
+    assert read(tmp_path, "").capture.redact is None
+    with pytest.raises(UsageError, match=r"redact.*'mask'.*none of redact, pseudonymise, hash, vault"):
+        read(tmp_path, '[capture]\nredact = "mask"')
+    with pytest.raises(UsageError, match=r"'mail' is none of"):
+        read(tmp_path, '[capture]\nredact = "hash"\nredact_types = ["mail"]')
+    with pytest.raises(UsageError, match="what becomes of them"):
+        read(tmp_path, '[capture]\nredact_types = ["email"]')

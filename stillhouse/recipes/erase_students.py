@@ -1,0 +1,196 @@
+"""Students that learnt from a subject: found, marked, withdrawn on demand, and how to train them without it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, final
+
+import orjson
+
+from stillhouse.bundle.erased import Mark, add_mark
+from stillhouse.bundle.manifest import read_manifest
+from stillhouse.data.versions import parse_reference
+from stillhouse.errors import BundleError
+from stillhouse.storage.store import Store
+from stillhouse.storage.tuning_records import TunedModel
+
+__all__ = ["Learner", "find_learners", "mark_learners", "write_retraining"]
+
+ROWS = "rows.jsonl"
+"""The file beside a version that recipes read."""
+
+HEAD = """\
+# {title}
+# It learnt from {data}, which lost {rows} rows of a person who was erased ({erasure}).
+# Train it again without them:
+#   {command}
+
+"""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """A model that learnt from data of the subject."""
+
+    name: str
+    folder: Path
+    kind: str
+    """`bundle`, `run`, `job`, or whatever its use was noted as."""
+    data: str
+    """The version, or the id of the file."""
+    rows: int
+    job: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        told = {"name": self.name, "kind": self.kind, "folder": str(self.folder), "data": self.data, "rows": self.rows}
+        return told | ({"job": self.job} if self.job else {})
+
+
+async def find_learners(
+    store: Store, project: str, home: Path, versions: Mapping[str, int], files: Mapping[str, int]
+) -> list[Learner]:
+    """Who learnt from versions or files, which had so many rows of the subject; each with the first that it learnt."""
+    found: dict[Path, Learner] = {}
+    edges = [(name, number or 0) for name, number in map(parse_reference, versions)]
+    for use in await store.datasets.uses(project, edges) if edges else []:
+        folder, reference = Path(use.user), f"{use.version[0]}@{use.version[1]}"
+        found.setdefault(folder, Learner(folder.name, folder, use.kind, reference, versions[reference]))
+    for model, job, file in await _tuned(store, project, files):
+        folder = home.absolute() / model.folder
+        found.setdefault(folder, Learner(model.name, folder, "job", file, files[file], job))
+    return list(found.values())
+
+
+async def _tuned(store: Store, project: str, files: Mapping[str, int]) -> list[tuple[TunedModel, str, str]]:
+    """The tuned models whose job learnt from one of some files, with the job and the file."""
+    learnt: dict[str, str] = {}
+    async for piece in store.traces.pieces(project, "job"):
+        asked = cast("dict[str, Any]", orjson.loads(piece.content))
+        for name in ("training_file", "validation_file"):
+            if asked.get(name) in files:
+                learnt.setdefault(piece.key[0], asked[name])
+    models = await store.tuned.models(project)
+    return [(model, model.job, learnt[model.job]) for model in models if model.job in learnt]
+
+
+def mark_learners(
+    learners: Sequence[Learner], erasure: str, when: str, successors: Mapping[str, str | None], withdraw: bool
+) -> list[dict[str, Any]]:
+    """Put a mark beside each; those whose folder is not here are told as not reached."""
+    told: list[dict[str, Any]] = []
+    for learner in learners:
+        there = learner.folder.is_dir()
+        successor = successors.get(learner.data)
+        if there:
+            add_mark(learner.folder, Mark(erasure, when, learner.data, learner.rows, successor, withdraw))
+        told.append({**learner.to_json(), "marked": there, "withdrawn": there and withdraw, "successor": successor})
+    return told
+
+
+def write_retraining(
+    folder: Path,
+    learner: Learner,
+    erasure: str,
+    successors: Mapping[str, str | None],
+    request: Mapping[str, Any] | None = None,
+) -> str | None:
+    """A recipe in a folder that trains a student again on what is left; the command that does it. None where nothing
+    is left, or it is not known how it learnt.
+
+    `request` is that of the job that made a tuned model; `successors` say what versions have become.
+    """
+    if successors.get(learner.data) is None:
+        return None
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    name = _plain(learner.name)
+    if request is not None:
+        place = folder / f"{name}.json"
+        place.write_bytes(orjson.dumps(dict(request), option=orjson.OPT_INDENT_2) + b"\n")
+        return (
+            f"curl $STILLHOUSE_URL/v1/fine_tuning/jobs -H 'content-type: application/json' "
+            f'-H "authorization: Bearer $STILLHOUSE_API_KEY" -d @{place}'
+        )
+    place = folder / f"{name}.toml"
+    if (learner.folder / "stillhouse.json").is_file():
+        options, verb = _distill_options(learner, successors), "distill --recipe"
+    else:
+        options, verb = _train_options(learner, successors), "run"
+    if options is None:
+        return None
+    command = f"stillhouse {verb} {place}"
+    _write_toml(place, options, learner, erasure, command)
+    return command
+
+
+def _distill_options(learner: Learner, successors: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """The options of `stillhouse distill` that made a bundle, as far as it tells them, with other traffic."""
+    try:
+        manifest = read_manifest(learner.folder)
+    except BundleError:
+        return None
+    run, terms = manifest.run, dict(manifest.run.get("terms") or {})
+    learnt: list[str] = [each["name"] for each in run.get("datasets") or ()] or [learner.data]
+    traffic = [left for each in learnt if (left := successors.get(each, each)) is not None]
+    options: dict[str, Any] = {"traffic": traffic, "out": f"{learner.folder}-again", "name": manifest.name}
+    options |= {"student": manifest.student, "seed": run.get("seed", 0), "freeze": run.get("freeze", 0)}
+    options["encoder"] = run.get("encoder", "auto")
+    options |= {key: float(terms[key]) for key in ("margin", "risk", "confidence") if key in terms}
+    if run.get("left_out"):
+        options["skip_bad_rows"] = True
+    return options
+
+
+def _train_options(learner: Learner, successors: Mapping[str, str | None]) -> dict[str, Any] | None:
+    """The recipe of a training run as its record has it, with other data."""
+    place = learner.folder / "record.json"
+    if not place.is_file():
+        return None
+    recipe: Any = json.loads(place.read_text(encoding="utf-8")).get("recipe")
+    if not isinstance(recipe, dict):
+        return None
+    options = cast("dict[str, Any]", _without_nulls(recipe))
+    data = cast("dict[str, Any]", options.get("data") or {})
+    swapped = {key: _swapped(value, successors) for key, value in data.items()}
+    options["data"] = {key: value for key, value in swapped.items() if value is not None}
+    options["out"] = f"{learner.folder}-again"
+    return options
+
+
+def _swapped(value: Any, successors: Mapping[str, str | None]) -> Any:
+    """What stands for a version, by its name or by the file that held its rows, in the place of it."""
+    if not isinstance(value, str):
+        return value
+    parts = Path(value).parts
+    named = f"{parts[-3]}@{parts[-2]}" if len(parts) > 2 and parts[-1] == ROWS else value
+    return successors.get(named, value)
+
+
+def _without_nulls(value: Any) -> Any:
+    """A value without nulls, which TOML has not; empty tables go with them."""
+    if isinstance(value, dict):
+        parts = {key: _without_nulls(each) for key, each in cast("dict[str, Any]", value).items() if each is not None}
+        return {key: each for key, each in parts.items() if each != {}}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in cast("list[Any]", value) if each is not None]
+    return value
+
+
+def _write_toml(place: Path, options: Mapping[str, Any], learner: Learner, erasure: str, command: str) -> None:
+    import tomlkit
+
+    head = HEAD.format(
+        title=f"{learner.name} without a person", data=learner.data, rows=learner.rows, erasure=erasure, command=command
+    )
+    waiting = place.with_name(f".{place.name}.writing")
+    waiting.write_text(head + tomlkit.dumps(dict(options)), encoding="utf-8")
+    waiting.replace(place)
+
+
+def _plain(name: str) -> str:
+    """A name that a file can have everywhere."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name) or "student"
