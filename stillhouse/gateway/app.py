@@ -20,6 +20,7 @@ from stillhouse.gateway.routes.distillations import Distillations
 from stillhouse.gateway.routes.eval_pages import EvalPages
 from stillhouse.gateway.routes.eval_runs import EvalRuns
 from stillhouse.gateway.routes.evals import Evals
+from stillhouse.gateway.routes.feedback import Feedback
 from stillhouse.gateway.routes.files import Files
 from stillhouse.gateway.routes.fine_tuning import FineTuning
 from stillhouse.gateway.routes.graders import Graders
@@ -27,6 +28,7 @@ from stillhouse.gateway.routes.health import Health
 from stillhouse.gateway.routes.models import Models
 from stillhouse.gateway.routes.openapi import OpenApi
 from stillhouse.gateway.routes.output_items import OutputItems
+from stillhouse.gateway.routes.reviews import Reviews
 from stillhouse.gateway.routes.stored_completions import StoredCompletions
 from stillhouse.gateway.routes.uploads import Uploads
 from stillhouse.gateway.shelf import Shelf
@@ -67,6 +69,7 @@ def create_app(
     routes = [
         *ChatCompletions(house, shelf).routes(gate),
         *(StoredCompletions(shelf).routes(gate) if shelf else ()),
+        *((*Feedback(shelf).routes(gate), *Reviews(shelf).routes(gate)) if shelf else ()),
         *((*Files(shelf).routes(gate), *Uploads(shelf).routes(gate)) if shelf else ()),
         *(_evaluation(shelf, judges or Judges(house), wake, gate) if shelf else ()),
         *(_tuning(shelf, wake, gate) if shelf else ()),

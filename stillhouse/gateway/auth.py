@@ -18,10 +18,13 @@ from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import ApiKey, Scope
 from stillhouse.wire.errors import WireError
 
-__all__ = ["PROJECT", "Gate", "project_of"]
+__all__ = ["PROJECT", "Gate", "actor_of", "project_of"]
 
 PROJECT = "default"
 """Whose calls are, where nobody has to say who they are."""
+
+ANYBODY = "anybody"
+"""Who asks, as the audit log names them, where nobody has to say."""
 
 FRESH = 0.5
 """Seconds for which a key is believed without a look into the database: a revoked one ends so soon."""
@@ -56,18 +59,22 @@ class Gate:
         async def guarded(request: Request) -> Response:
             if scope is None:
                 return await endpoint(request)
-            project = request.scope["project"] = await self._project(request, scope)
+            project, actor = await self._caller(request, scope)
+            request.scope.update(project=project, actor=actor)
             if posts and self.repeats and KEY in request.headers:
                 return await self.repeats.answer(request, project, endpoint)
             return await endpoint(request)
 
         return Route(path, guarded, methods=[method])
 
-    async def _project(self, request: Request, scope: Scope) -> str:
-        """The project of the caller's key; raises WireError with 401 without a valid one, 403 without the scope."""
+    async def _caller(self, request: Request, scope: Scope) -> tuple[str, str]:
+        """The project of the caller's key, and who that is for the audit log.
+
+        Raises WireError with 401 without a valid key, 403 without the scope.
+        """
         if self._shelf is None:
             _refuse_strangers(request)
-            return PROJECT
+            return PROJECT, ANYBODY
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         secret = secret.strip()
         if kind.lower() != "bearer" or not secret:
@@ -80,7 +87,7 @@ class Gate:
         if request.headers.get("openai-project", key.project) != key.project:
             words = "The OpenAI-Project header names another project than that of the API key."
             raise WireError(words, "mismatched_project", status=401)
-        return key.project
+        return key.project, f"key:{key.id}"
 
     async def _find(self, shelf: Shelf, secret: str) -> ApiKey | None:
         believed = self._believed.get(secret)
@@ -105,6 +112,11 @@ class Gate:
 def project_of(request: Request) -> str:
     """The project that a request has been let into."""
     return request.scope["project"]
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, as the audit log names them."""
+    return request.scope["actor"]
 
 
 def _masked(secret: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, cast, final
 
 import orjson
 from starlette.requests import Request
 
 from stillhouse.chat import ChatCall, Route
+from stillhouse.data.subjects import SUBJECT, subject_of
 from stillhouse.errors import StorageBusy, StorageError, TeacherUnavailable
 from stillhouse.gateway.auth import project_of
 from stillhouse.gateway.faults import NOT_KEPT
@@ -23,7 +25,7 @@ from stillhouse.wire.chat import write_event
 from stillhouse.wire.errors import write_error
 from stillhouse.wire.harvest import as_wanted
 from stillhouse.wire.stored_completions import Keep, write_answer
-from stillhouse.wire.words import answer_reworded, answer_without_words, reworded, sampling_only
+from stillhouse.wire.words import answer_reworded, answer_without_words, reworded, sampling_only, value_reworded
 
 if TYPE_CHECKING:
     from stillhouse.storage.store import Store
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Capture", "log_loss"]
 
 DATA, END = b"data:", b"[DONE]"
+LONG = 20_000
+"""Bytes of a call and its answer from which they are redacted beside the loop that answers others."""
 
 
 @final
@@ -132,16 +136,20 @@ class Capture:
         if not isinstance(created, int):
             created = told["created"] = int(time.time())
         model = told.get("model")
-        answer, messages = self._allowed(told, route)
+        if self._is_long_to_redact(told):
+            answer, messages = await asyncio.to_thread(self._allowed, told, route)
+        else:
+            answer, messages = self._allowed(told, route)
         stored = StoredCompletion(
             id=self.id,
             created=created,
             asked=self._call.model,
             model=model if isinstance(model, str) else self._call.model,
             route=str(route),
-            metadata=self._keep.metadata,
+            metadata=self._metadata(),
             answer=answer,
             messages=messages,
+            subject=subject_of(self._keep.metadata, self._keep.request if self._policy.content else {}),
         )
         try:
             await self._store.completions.add(self._project, stored)
@@ -149,6 +157,21 @@ class Capture:
             if self._keep.is_asked:
                 raise
             log_loss(error)
+
+    def _is_long_to_redact(self, told: dict[str, Any]) -> bool:
+        """Whether looking through a call would keep others waiting: a hundred thousand letters take tens of ms."""
+        if self._policy.keeps_words or not self._policy.content:
+            return False
+        return len(orjson.dumps([told["choices"], self._keep.request["messages"]])) > LONG
+
+    def _metadata(self) -> Mapping[str, str]:
+        """Metadata as they may be kept: the name of a value is a word before it, and whom a call is about stays."""
+        given, redact = self._keep.metadata, self._policy.redact_of(self._project)
+        if not redact:
+            return given
+        return {
+            name: value if name == SUBJECT else value_reworded(name, value, redact) for name, value in given.items()
+        }
 
     def _allowed(self, told: dict[str, Any], route: Route) -> tuple[bytes, bytes]:
         """Answer and messages, with as many of their words as may be kept."""
@@ -159,8 +182,8 @@ class Capture:
         request, messages = self._keep.request, cast(list[Any], self._keep.request["messages"])
         if not self._policy.content:
             return write_answer(answer_without_words(told), sampling_only(request), self._request_id, ours), b"[]"
-        if self._policy.redact:
-            told, messages = answer_reworded(told, self._policy.redact), reworded(messages, self._policy.redact)
+        if redact := self._policy.redact_of(self._project):
+            told, messages = answer_reworded(told, redact), reworded(messages, redact)
         return write_answer(told, request, self._request_id, ours), orjson.dumps(messages)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from stillhouse import __version__
 from stillhouse.gateway.repeats import KEY, LONGEST_KEY, REPLAYED
 from stillhouse.storage.records import Scope
-from stillhouse.wire.openapi import chat, evals, files, tuning
+from stillhouse.wire.openapi import chat, evals, files, people, tuning
 from stillhouse.wire.openapi.shapes import FORM, JSON, Operation, Schema, ref, shared, text
 
 __all__ = ["NAMED", "document", "known_operations"]
@@ -22,13 +22,21 @@ REFUSALS = {
     404: ("NotFound", "There is no such thing in the key's project."),
     405: ("WrongMethod", "There is nothing to do at this address by this method."),
     408: ("TooSlow", "The request did not arrive in time."),
-    409: ("KeyInUse", "A call with this `Idempotency-Key` is being answered; `Retry-After` says when to try again."),
+    409: (
+        "Conflict",
+        "A call with this `Idempotency-Key` is being answered; `Retry-After` says when to try again. Or a legal hold "
+        "forbids it (`on_hold`).",
+    ),
     413: ("TooLarge", "The request is too large."),
     429: ("Busy", "There is too much to do; `Retry-After` says when to try again."),
     431: ("HeadersTooLarge", "There are too many headers, or they are too large."),
     500: ("Fault", "The server had an error while answering."),
     502: ("UpstreamFailed", "The upstream model gave no answer that can be used."),
-    503: ("Overloaded", "The model has too much to do; `Retry-After` says when to try again."),
+    503: (
+        "Overloaded",
+        "The model has too much to do; `Retry-After` says when to try again. Or what is kept is encrypted, and the "
+        "server has no key (`vault_locked`).",
+    ),
     507: ("DiskFull", "The server's disk is full: nothing was kept."),
 }
 """By status, the name and the meaning of what is told with the error envelope."""
@@ -41,6 +49,8 @@ NAMED = {
     "run_id": "RunId",
     "item_id": "OutputItemId",
     "job_id": "JobId",
+    "feedback_id": "FeedbackId",
+    "review_id": "ReviewId",
     "model": "ModelName",
 }
 """The schemas of what paths name."""
@@ -52,7 +62,14 @@ def document(declared: Mapping[tuple[str, str], Scope | None]) -> dict[str, Any]
     for (method, path), scope in declared.items():
         address = re.sub(r"{(\w+):path}", r"{\1}", path)
         paths.setdefault(address, {})[method.lower()] = _operation(known[method, path], method, path, scope)
-    schemas = {**shared(), **chat.schemas(), **files.schemas(), **evals.schemas(), **tuning.schemas()}
+    schemas = {
+        **shared(),
+        **chat.schemas(),
+        **files.schemas(),
+        **evals.schemas(),
+        **tuning.schemas(),
+        **people.schemas(),
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -78,7 +95,8 @@ def document(declared: Mapping[tuple[str, str], Scope | None]) -> dict[str, Any]
 
 def known_operations() -> dict[tuple[str, str], Operation]:
     """What each route takes and answers, by method and path."""
-    return {**chat.operations(), **files.operations(), **evals.operations(), **tuning.operations(), **_own()}
+    found = (chat.operations(), files.operations(), evals.operations(), tuning.operations(), people.operations())
+    return {**{place: one for some in found for place, one in some.items()}, **_own()}
 
 
 def _own() -> dict[tuple[str, str], Operation]:

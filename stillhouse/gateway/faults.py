@@ -13,12 +13,14 @@ from starlette.types import ExceptionHandler
 
 from stillhouse.errors import (
     ModelFailed,
+    OnHold,
     StillhouseError,
     StorageBusy,
     StorageError,
     StorageFull,
     TeacherError,
     TeacherUnavailable,
+    VaultLocked,
 )
 from stillhouse.wire.errors import WireError, write_error
 
@@ -26,6 +28,8 @@ __all__ = ["JSON", "NOT_KEPT", "handlers", "refused"]
 
 JSON = "application/json"
 NOT_KEPT = "The server could not read or keep what was asked for; its log says why."
+
+LOCKED = "What was asked for is encrypted, and the server has no key for it; its log says why."
 
 
 def handlers() -> dict[int | type[Exception], ExceptionHandler]:
@@ -70,6 +74,13 @@ async def _refusal(request: Request, error: Exception) -> Response:
         case StorageFull():
             logging.getLogger("stillhouse.gateway").error("%s", error)
             status, content = 507, write_error("The server's disk is full: nothing was kept.", 507, "disk_full")
+            headers = {"x-should-retry": "false"}
+        case OnHold():
+            status, content = 409, write_error(str(error), 409, "on_hold")
+            headers = {"x-should-retry": "false"}
+        case VaultLocked():
+            logging.getLogger("stillhouse.gateway").error("%s", error)
+            status, content = 503, write_error(LOCKED, 503, "vault_locked")
             headers = {"x-should-retry": "false"}
         case StorageError():
             logging.getLogger("stillhouse.gateway").error("%s", error)

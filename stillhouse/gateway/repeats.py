@@ -73,7 +73,7 @@ class Repeats:
 
     @property
     def _may_keep_words(self) -> bool:
-        return self._shelf.policy.content and self._shelf.policy.redact is None
+        return self._shelf.policy.keeps_words
 
 
 async def _answer_first(store: Store, claim: Claim, request: Request, endpoint: Endpoint) -> Response:

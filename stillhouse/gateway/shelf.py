@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
@@ -40,6 +41,17 @@ class Policy:
     """What becomes of every text of a call and its answer before it is kept."""
     days: float | None = None
     """After which a call is deleted; None: never."""
+    redactors: Callable[[str], Redact] | None = None
+    """The same as `redact` for each project, where its key matters; it goes before that."""
+
+    def redact_of(self, project: str) -> Redact | None:
+        """What becomes of the texts of a project's calls before they are kept."""
+        return self.redactors(project) if self.redactors else self.redact
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether all that was said is kept as it was said."""
+        return self.content and not (self.redact or self.redactors)
 
 
 @final
@@ -105,6 +117,7 @@ async def _keep_tidy(store: Store, policy: Policy) -> None:
         try:
             if policy.days is not None:
                 await store.retention.delete_before(int(time.time() - policy.days * DAY))
+            await store.retention.run()
         except StorageError as error:
             logging.getLogger("stillhouse.gateway").warning("Calls that expired were not removed. %s", error)
         await asyncio.sleep(MINUTE)

@@ -134,9 +134,9 @@ def write_answer(
     }
     for name, value in ASKED.items():
         kept[name] = value if request.get(name) is None else request[name]
-    for name in ("service_tier", "system_fingerprint"):
-        if told.get(name) is not None:
-            kept[name] = told[name]
+    for name, source in (("safety_identifier", request), ("service_tier", told), ("system_fingerprint", told)):
+        if source.get(name) is not None:
+            kept[name] = source[name]
     if ours:
         kept[OURS] = ours
     return orjson.dumps(kept)

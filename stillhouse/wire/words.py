@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-__all__ = ["Redact", "answer_reworded", "answer_without_words", "reworded", "sampling_only"]
+__all__ = ["Redact", "answer_reworded", "answer_without_words", "reworded", "sampling_only", "value_reworded"]
 
 Redact = Callable[[str], str]
 """A text as it may be kept."""
@@ -39,6 +39,13 @@ def answer_without_words(told: Mapping[str, Any]) -> dict[str, Any]:
         for choice in told["choices"]
     ]
     return {**told, "choices": choices}
+
+
+def value_reworded(name: str, value: str, redact: Redact) -> str:
+    """A value with a name, such as one of metadata, changed; its name counts as the word that stands before it."""
+    before = f"{name.replace('_', ' ').replace('-', ' ')}: "
+    changed = redact(before + value)
+    return changed.removeprefix(before) if changed.startswith(before) else redact(value)
 
 
 def sampling_only(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from stillhouse.data.items import Facts, Item, Kind
+from stillhouse.data.review import queue_of
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.auth import Gate
 from stillhouse.gateway.doorkeeper import Doorkeeper
@@ -77,6 +79,7 @@ def furnished(home: Path, copies: int = 1, database: str | None = None) -> Gener
                     _furnish(client, one)
                 _run_evals(client, one)
             asyncio.run(_tune(one))
+            asyncio.run(_queue(one))
             yield one
 
 
@@ -98,6 +101,7 @@ def _furnish(client: OpenAI, into: Furnished) -> None:
     for _ in range(6):
         said = client.chat.completions.create(model=STUDENT, messages=prompt("refund"), store=True, metadata={"a": "b"})
     keep("CompletionId", said.id)
+    keep("FeedbackId", client.post("/feedback", body={"completion_id": said.id, "rating": "up"}, cast_to=object)["id"])
     row = {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]}
     rows = "".join(json.dumps(row) + "\n" for _ in range(12)).encode()
     keep("FileId", client.files.create(file=("rows.jsonl", rows), purpose="fine-tune").id)
@@ -131,6 +135,19 @@ def _run_evals(client: OpenAI, into: Furnished) -> None:
             ids.setdefault("OutputItemId", []).extend(item.id for item in items)
     for eval_id in ids["EvalId"]:
         ids["RunId"].append(client.evals.runs.create(eval_id, data_source=source).id)
+
+
+async def _queue(into: Furnished) -> None:
+    """Two items to be looked at."""
+    asked = [({"role": "user", "content": words},) for words in ("one", "two")]
+    items = [Item(Kind.TEXT, messages, label="a", facts=Facts(grade=0.5)) for messages in asked]
+    store = await Store.open(into.database, into.home)
+    try:
+        reviews = queue_of(lambda: iter(items), "support@1", 2)
+        await store.reviews.add(PROJECT, reviews)
+        into.ids["ReviewId"] = [review.id for review in reviews]
+    finally:
+        await store.close()
 
 
 async def _tune(into: Furnished) -> None:

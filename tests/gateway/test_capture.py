@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Generator
@@ -15,6 +16,8 @@ from openai import OpenAI
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Policy, Shelf
+from stillhouse.storage.records import Wanted
+from stillhouse.storage.store import Store
 from stillhouse.storage.writer import Limits, Writer
 from stillhouse.teachers.api import TeacherApi
 from stillhouse.teachers.asking import Patience
@@ -237,3 +240,32 @@ def test_the_time_it_was_made_is_ours_where_a_teacher_tells_none(kept, client):
     before = int(time.time())
     answer = create(sdk, "refund")
     assert before <= sdk.chat.completions.retrieve(answer.id).created <= time.time()
+
+
+@pytest.mark.parametrize(
+    ("named", "subject"),
+    [
+        ({"user": "ann"}, "ann"),
+        ({"safety_identifier": "hash-of-ann"}, "hash-of-ann"),
+        ({"user": "ann", "metadata": {"subject": "patient-7"}}, "patient-7"),
+        ({}, None),
+    ],
+)
+def test_whom_a_call_is_about_is_kept_and_finds_it(database, home, kept, client, named, subject):
+    sdk = client(kept)
+    answer = create(sdk, "refund", **named)
+    shown = sdk.chat.completions.retrieve(answer.id).model_extra
+    assert shown.get("safety_identifier") == named.get("safety_identifier")
+
+    async def look() -> tuple[str | None, list[str]]:
+        store = await Store.open(database, home)
+        try:
+            found = await store.completions.get("default", answer.id)
+            assert found is not None
+            return found.subject, await store.completions.ids("default", Wanted(subject=subject))
+        finally:
+            await store.close()
+
+    kept_subject, ids = asyncio.run(look())
+    assert kept_subject == subject
+    assert answer.id in ids

@@ -61,7 +61,7 @@ def test_every_call_that_makes_something_takes_a_key_by_which_it_is_known_again(
     key = told["components"]["parameters"]["IdempotencyKey"]
     assert (key["name"], key["in"], key["required"]) == ("idempotency-key", "header", False)
     assert key["schema"]["maxLength"] == 255
-    assert "retry-after" in told["components"]["responses"]["KeyInUse"]["headers"]
+    assert "retry-after" in told["components"]["responses"]["Conflict"]["headers"]
     for (method, path), one in operations(told).items():
         assert has_key(one) == (method == "POST"), (method, path)
         if not has_key(one):

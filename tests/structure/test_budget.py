@@ -57,7 +57,9 @@ def parameters(function) -> int:
 
 def is_verb(module, function) -> bool:
     """Whether a function is a verb of the terminal, whose parameters are its options."""
-    return module.part == "cli" and function.name == module.path.stem
+    named = function.name == module.path.stem
+    in_a_group = any(getattr(getattr(each, "func", None), "attr", "") == "command" for each in function.decorator_list)
+    return module.part == "cli" and (named or in_a_group)
 
 
 @every_module

@@ -19,6 +19,12 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relati
 every_verb = pytest.mark.parametrize("verb", VERBS)
 
 
+def leaves(command):
+    """A command, or those inside of one that has verbs of its own."""
+    inside = getattr(command, "commands", None)
+    return [leaf for each in inside.values() for leaf in leaves(each)] if inside else [command]
+
+
 def test_generated_pages_are_current():
     command = [sys.executable, "docs/generate.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -27,15 +33,16 @@ def test_generated_pages_are_current():
 
 @every_verb
 def test_a_verb_and_its_options_are_described(verb):
-    command = load(verb)
-    silent = [parameter.name for parameter in command.params if not parameter.help]
-    assert command.help, f"give the function of {verb} a docstring"
-    assert silent == [], "give them a help text"
+    for command in leaves(load(verb)):
+        silent = [parameter.name for parameter in command.params if not parameter.help]
+        assert command.help, f"give the function of {verb} {command.name} a docstring"
+        assert silent == [], "give them a help text"
 
 
 @every_verb
 def test_a_verb_speaks_json(verb):
-    assert "--json" in {option for parameter in load(verb).params for option in parameter.opts}
+    for command in leaves(load(verb)):
+        assert "--json" in {option for parameter in command.params for option in parameter.opts}, command.name
 
 
 @every_page
@@ -78,7 +85,12 @@ def test_shown_commands_exist(page):
             assert words[0] in ("--help", "-h", "--version")
             continue
         assert words[0] in VERBS, f"`stillhouse {words[0]}` is no verb"
-        valid = {"--help", "-h"}.union(*(p.opts + p.secondary_opts for p in load(words[0]).params))
+        command, rest = load(words[0]), words[1:]
+        while inside := getattr(command, "commands", None):
+            assert rest, f"`stillhouse {' '.join(words)}` names no verb of {', '.join(inside)}"
+            assert rest[0] in inside, f"`stillhouse {' '.join(words)}`: {rest[0]} is none of {', '.join(inside)}"
+            command, rest = inside[rest[0]], rest[1:]
+        valid = {"--help", "-h"}.union(*(p.opts + p.secondary_opts for p in command.params))
         used = {word.split("=")[0] for word in words[1:] if word.startswith("-")}
         assert used <= valid, f"stillhouse {' '.join(words)}"
 

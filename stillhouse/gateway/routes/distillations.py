@@ -15,13 +15,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from stillhouse.evaluation.kept import new_eval
-from stillhouse.gateway.auth import Gate, project_of
+from stillhouse.gateway.auth import Gate, actor_of, project_of
 from stillhouse.gateway.body import read_body
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.routes.eval_runs import page_url
 from stillhouse.gateway.routes.fine_tuning import PURPOSE, job_parts, order_job
 from stillhouse.gateway.shelf import Shelf
 from stillhouse.jobs.bases import AUTO, Bases
+from stillhouse.storage.audit_records import Event
 from stillhouse.storage.file_records import NewFile, StoredFile
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.records import Scope, Wanted
@@ -71,7 +72,9 @@ class Distillations:
             job = replace(asked.job, training_file=training.id, validation_file=valid.id if valid else None)
             if job.model != AUTO:
                 job = replace(job, exam=await _exam(store, project, learnt, held, made))
-            ordered = await order_job(store, self._bases, project, job)
+            ordered = await order_job(store, self._bases, project, job, actor_of(request))
+            read = Event("completions.read", actor_of(request), project, ordered.id, details={"number": len(rows)})
+            await store.audit.tell(read)
         self._wake()
         page = page_url(request, job.exam.eval_id, job.exam.run_id, job.exam.token) if job.exam else None
         content = write_distillation(job_parts(ordered), (len(learnt), len(held)), training.blob.digest, page)

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stillhouse.gateway.auth import Gate, project_of
+from stillhouse.gateway.auth import Gate, actor_of, project_of
 from stillhouse.gateway.body import read_body
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.paging import read_cut, read_filters, unknown_cursor
@@ -79,7 +79,7 @@ class FineTuning:
         """A new job, to be done by the next worker that is free."""
         asked = read_job(await read_body(request))
         store = await self._shelf.open()
-        job = await order_job(store, self._bases, project_of(request), asked)
+        job = await order_job(store, self._bases, project_of(request), asked, actor_of(request))
         self._wake()
         return _shown(job)
 
@@ -161,7 +161,7 @@ class FineTuning:
         return moved
 
 
-async def order_job(store: Store, bases: Bases, project: str, asked: NewJob) -> TuningJob:
+async def order_job(store: Store, bases: Bases, project: str, asked: NewJob, actor: str) -> TuningJob:
     """Keep a job, and order it to be done; raises WireError where it never could be."""
     base = await bases.find(store, project, asked.model)
     if base is None:
@@ -179,7 +179,7 @@ async def order_job(store: Store, bases: Bases, project: str, asked: NewJob) -> 
         status=Status.VALIDATING,
         request=write_request(asked),
     )
-    await store.jobs.create(job, created_events(job.id, asked))
+    await store.jobs.create(job, created_events(job.id, asked), actor)
     return job
 
 

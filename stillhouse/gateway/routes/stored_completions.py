@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from stillhouse.gateway.auth import Gate, project_of
+from stillhouse.gateway.auth import Gate, actor_of, project_of
 from stillhouse.gateway.body import read_body
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.paging import read_cut, read_filters, unknown_cursor
@@ -65,14 +65,15 @@ class StoredCompletions:
         """One, with other metadata in place of all it had."""
         completion_id, metadata = _id(request), read_update(await read_body(request))
         store = await self._shelf.open()
-        changed = await store.completions.replace_metadata(project_of(request), completion_id, metadata)
+        project, actor = project_of(request), actor_of(request)
+        changed = await store.completions.replace_metadata(project, completion_id, metadata, actor)
         return _shown(_there(changed, completion_id))
 
     async def delete(self, request: Request) -> Response:
         """One no longer."""
         completion_id = _id(request)
         store = await self._shelf.open()
-        if not await store.completions.delete(project_of(request), completion_id):
+        if not await store.completions.delete(project_of(request), completion_id, actor_of(request)):
             raise unknown_completion(completion_id)
         return Response(write_deleted(completion_id), media_type=JSON)
 

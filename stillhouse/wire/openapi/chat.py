@@ -51,21 +51,38 @@ def operations() -> dict[tuple[str, str], Operation]:
             passes_on=True,
         ),
         ("GET", "/v1/chat/completions"): Operation(
-            "listChatCompletions", "Stored completions.", STORED, {JSON: page("StoredCompletion")}, query=by_metadata
+            "listChatCompletions",
+            "Stored completions.",
+            STORED,
+            {JSON: page("StoredCompletion")},
+            query=by_metadata,
+            refusals=(503,),
         ),
-        ("GET", one): Operation("getChatCompletion", "A stored completion.", STORED, {JSON: completion}),
+        ("GET", one): Operation(
+            "getChatCompletion", "A stored completion.", STORED, {JSON: completion}, refusals=(503,)
+        ),
         ("POST", one): Operation(
             "updateChatCompletion",
             "Other metadata for a stored completion.",
             STORED,
             {JSON: completion},
             body=asked({"metadata": or_null(ref("Metadata"))}, {}),
+            refusals=(409, 503),
         ),
         ("DELETE", one): Operation(
-            "deleteChatCompletion", "A stored completion no longer.", STORED, {JSON: deleted("chat.completion.deleted")}
+            "deleteChatCompletion",
+            "A stored completion no longer.",
+            STORED,
+            {JSON: deleted("chat.completion.deleted")},
+            refusals=(409,),
         ),
         ("GET", f"{one}/messages"): Operation(
-            "getChatCompletionMessages", "What was asked.", STORED, {JSON: page("StoredMessage")}, query=cut()
+            "getChatCompletionMessages",
+            "What was asked.",
+            STORED,
+            {JSON: page("StoredMessage")},
+            query=cut(),
+            refusals=(503,),
         ),
         ("GET", "/v1/models"): Operation("listModels", "Every model.", MODELS, {JSON: ref("ModelList")}),
         ("GET", model): Operation("retrieveModel", "A model; its name may hold slashes.", MODELS, {JSON: ref("Model")}),
@@ -156,7 +173,8 @@ def _stored() -> Schema:
         name: {}
         for name in ("tool_choice", "seed", "top_p", "temperature", "presence_penalty", "frequency_penalty", "tools")
     }
-    ours: dict[str, Schema] = {"service_tier": {}, "system_fingerprint": {}, "x_stillhouse": {"type": "object"}}
+    told = ("safety_identifier", "service_tier", "system_fingerprint")
+    ours: dict[str, Schema] = {**{name: {} for name in told}, "x_stillhouse": {"type": "object"}}
     return record(
         {
             "id": text(),

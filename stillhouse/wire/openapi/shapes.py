@@ -36,7 +36,18 @@ JSON, FORM, EVENTS, BYTES = (
     "application/octet-stream",
 )
 PAIRS, KEY, VALUE = 16, 64, 512
-IDS = ("CompletionId", "FileId", "UploadId", "PartId", "EvalId", "RunId", "OutputItemId", "JobId")
+IDS = (
+    "CompletionId",
+    "FileId",
+    "UploadId",
+    "PartId",
+    "EvalId",
+    "RunId",
+    "OutputItemId",
+    "JobId",
+    "FeedbackId",
+    "ReviewId",
+)
 
 Schema = dict[str, Any]
 

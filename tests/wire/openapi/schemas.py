@@ -6,12 +6,12 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from stillhouse.wire.openapi import chat, evals, files, tuning
+from stillhouse.wire.openapi import chat, evals, files, people, tuning
 from stillhouse.wire.openapi.shapes import JSON, Operation, shared
 
 
 def every_schema() -> dict[str, dict]:
-    return {**shared(), **chat.schemas(), **files.schemas(), **evals.schemas(), **tuning.schemas()}
+    return {**shared(), **chat.schemas(), **files.schemas(), **evals.schemas(), **tuning.schemas(), **people.schemas()}
 
 
 def mismatch(named: str | Operation, value: object) -> str | None:
