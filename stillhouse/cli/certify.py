@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stillhouse import settings
 from stillhouse.cli.console import emit, words
+from stillhouse.cli.datasets import opened
 
 if TYPE_CHECKING:
     from stillhouse.bundle.certificate import Certificate
@@ -18,13 +20,17 @@ __all__ = ["certify"]
 
 def certify(
     bundle: Annotated[Path, typer.Argument(help="A bundle made by `stillhouse distill`.")],
-    on: Annotated[list[Path], typer.Option("--on", help="New calls that the teacher answered; give several files.")],
+    on: Annotated[
+        list[Path],
+        typer.Option("--on", help="New calls that the teacher answered: files, or a version such as fresh@2."),
+    ],
     margin: Annotated[
         float | None, typer.Option(help="As in distill; by default what the bundle was made with.")
     ] = None,
     risk: Annotated[float | None, typer.Option(help="As in distill; by default what the bundle was made with.")] = None,
     confidence: Annotated[float | None, typer.Option(help="By default what the bundle was made with.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the new certificate to this file.")] = None,
+    home: Annotated[Path | None, typer.Option(help="The folder that has the datasets, where --on names one.")] = None,
     skip_bad_rows: Annotated[bool, typer.Option(help="Leave out rows that cannot be used.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the certificate as one JSON object.")] = False,
 ) -> None:
@@ -45,7 +51,8 @@ def certify(
         before.cascade.risk if risk is None else risk,
         before.confidence if confidence is None else confidence,
     )
-    certificate = certify_bundle(bundle, tuple(on), terms, skip_bad_rows=skip_bad_rows)
+    files = opened(on, settings.home(home))
+    certificate = certify_bundle(bundle, tuple(files), terms, skip_bad_rows=skip_bad_rows)
     if out is not None:
         out.write_text(json_format.dumps(certificate.to_json(), indent=1) + "\n", encoding="utf-8")
     if json:

@@ -11,6 +11,7 @@ import typer
 
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.datasets import note_uses, opened_section
 
 if TYPE_CHECKING:
     from stillhouse.recipes.compress import Compressed
@@ -28,7 +29,10 @@ def compress(
     ],
     data: Annotated[
         Path,
-        typer.Option(help="Rows it is healed and judged on, as `stillhouse train` reads them; labels may be missing."),
+        typer.Option(
+            help="Rows it is healed and judged on, as `stillhouse train` reads them, or a version such as "
+            "support@3; labels may be missing."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder to make.")],
     target_mb: Annotated[
@@ -101,11 +105,13 @@ def compress(
     from stillhouse.recipes.compression import CompressRecipe, Heal, task_of
     from stillhouse.recipes.sections import DataSection, TrainingSection
 
+    given = DataSection(train=data, selection=selection, test=test, tokens=tokens)
+    section = opened_section(given, settings.home(home))
     recipe = CompressRecipe(
         model=model,
         task=task_of(model),
         out=out,
-        data=DataSection(train=data, selection=selection, test=test, tokens=tokens),
+        data=section,
         goal=Goal(None if target_mb is None else target_mb * 1e6, target_ms, max_drop),
         levers=tuple(part.strip() for part in levers.split(",")) if levers else (),
         trials=trials,
@@ -117,6 +123,7 @@ def compress(
     )
     with Display(progress()) as display:
         done = run(recipe, settings.home(home), display, fresh=fresh, command=shlex.join(["stillhouse", *sys.argv[1:]]))
+    note_uses((section.train, section.selection, section.test), "compression", done.out, settings.home(home))
     emit(done.to_json()) if json else _show(done)
 
 

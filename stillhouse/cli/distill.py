@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.datasets import note_uses, opened
 from stillhouse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +27,8 @@ def distill(
     traffic: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Recorded calls: JSONL, gzip too. Fine-tuning rows, stored completions, prompt/completion."
+            help="Recorded calls: JSONL, gzip too. Fine-tuning rows, stored completions, prompt/completion; or a "
+            "version of a dataset, such as support@3."
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="The folder to make: the bundle.")] = None,
@@ -87,7 +90,7 @@ def distill(
     }
     if recipe is not None:
         options |= _from_recipe(context, recipe)
-    chosen = _recipe(options)
+    chosen = _with_datasets(_recipe(options), settings.home(home))
     if dry_run:
         _show_plan(chosen, settings.home(home), json)
         return
@@ -105,7 +108,9 @@ def run_recipe(recipe: DistillRecipe, home: Path, *, fresh: bool = False) -> Out
     from stillhouse.recipes.distill import distill as run
 
     with Display(progress()) as display:
-        return run(recipe, home, display, fresh=fresh, command=shlex.join(["stillhouse", *sys.argv[1:]]))
+        done = run(recipe, home, display, fresh=fresh, command=shlex.join(["stillhouse", *sys.argv[1:]]))
+    note_uses(recipe.data, "bundle", done.bundle, home)
+    return done
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -177,6 +182,12 @@ def _recipe(options: dict[str, Any]) -> DistillRecipe:
         name=options["name"],
         prices=Prices(options["price_input"], options["price_output"]),
     )
+
+
+def _with_datasets(recipe: DistillRecipe, home: Path) -> DistillRecipe:
+    """The recipe with files in the place of versions of datasets."""
+    holdout = opened([recipe.holdout], home)[0] if recipe.holdout else None
+    return replace(recipe, traffic=tuple(opened(recipe.traffic, home)), holdout=holdout)
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -20,11 +21,17 @@ def inspect(
 
     Example: stillhouse inspect student
     """
+    from stillhouse.bundle.erased import read_marks
     from stillhouse.bundle.manifest import read_certificate, read_manifest
     from stillhouse.reports.summary import summary
 
-    manifest, certificate = read_manifest(bundle), read_certificate(bundle)
+    manifest, certificate, marks = read_manifest(bundle), read_certificate(bundle), read_marks(bundle)
     if json:
-        emit({"manifest": manifest.to_json(), "certificate": certificate.to_json()})
-    else:
-        words().print(summary(manifest, certificate), markup=False, highlight=False, soft_wrap=True)
+        told = {"manifest": manifest.to_json(), "certificate": certificate.to_json()}
+        emit(told | ({"trained_on_erased_data": [asdict(mark) for mark in marks]} if marks else {}))
+        return
+    words().print(summary(manifest, certificate), markup=False, highlight=False, soft_wrap=True)
+    for mark in marks:
+        served = "withdrawn" if mark.withdrawn else "still served"
+        told = f"erased     {mark.rows} rows of {mark.data} were a person's who was erased ({mark.erasure}); {served}"
+        words().print(told, markup=False, highlight=False, soft_wrap=True)

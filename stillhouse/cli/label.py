@@ -40,7 +40,7 @@ def label(
     Example: stillhouse label my.toml --signals topk:50
     """
     kept = [f"teacher.keep={to_json(signals)}"] if signals else []
-    chosen = read_recipe(recipe, [*(changes or []), *kept])
+    chosen = read_recipe(recipe, [*(changes or []), *kept], settings.home(home))
     if dry_run:
         show_plan(chosen, recipe, json)
         return

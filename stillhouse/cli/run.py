@@ -38,7 +38,7 @@ def run(
 
     Example: stillhouse run my.toml --json
     """
-    chosen = read_recipe(recipe, changes or [], out)
+    chosen = read_recipe(recipe, changes or [], settings.home(home), out)
     if dry_run:
         show_plan(chosen, recipe, json)
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.datasets import note_uses, opened_section
 from stillhouse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def train(
     if recipe is None:
         raise UsageError("Name a recipe: stillhouse train my.toml. `--list` shows those that come with Stillhouse.")
     changes = [*(changes or []), *([f"training.processes={processes}"] if processes is not None else [])]
-    chosen = read_recipe(recipe, changes, out)
+    chosen = read_recipe(recipe, changes, settings.home(home), out)
     if dry_run:
         show_plan(chosen, recipe, json)
         return
@@ -72,11 +74,15 @@ def options(home: Path, fresh: bool, log: list[str] | None, evaluate: bool = Fal
     return RunOptions(home, evaluate, fresh, tuple(log or ()), command)
 
 
-def read_recipe(path: Path, changes: list[str], out: Path | None = None) -> TrainRecipe:
-    """The recipe in a file, with what the command line overrules; unknown keys are refused."""
+def read_recipe(path: Path, changes: list[str], home: Path, out: Path | None = None) -> TrainRecipe:
+    """The recipe in a file, with what the command line overrules; unknown keys are refused.
+
+    Versions of datasets that it names are those of the catalogue in the home folder.
+    """
     from stillhouse.recipes.training import read_train_recipe
 
-    return read_train_recipe(path, changes, out)
+    recipe = read_train_recipe(path, changes, out)
+    return replace(recipe, data=opened_section(recipe.data, home))
 
 
 def run_recipe(recipe: TrainRecipe, path: Path, how: RunOptions) -> Finished | None:
@@ -87,7 +93,9 @@ def run_recipe(recipe: TrainRecipe, path: Path, how: RunOptions) -> Finished | N
     if assist_training():
         return None
     with Display(progress()) as display:
-        return run_training(recipe, f"The recipe {path}", how, display)
+        finished = run_training(recipe, f"The recipe {path}", how, display)
+    note_uses((recipe.data.train, recipe.data.selection, recipe.data.test), "training", recipe.out, how.home)
+    return finished
 
 
 def show_plan(recipe: TrainRecipe, path: Path, json: bool) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
 from types import TracebackType
 from typing import final
 from urllib.parse import urlsplit
@@ -18,7 +20,7 @@ from stillhouse.teachers.asking import Failure, Patience, read_retry_after, wait
 from stillhouse.wire.chat import replace_model
 from stillhouse.wire.models import read_models
 
-__all__ = ["Endpoint", "TeacherApi", "TeacherModel", "chat_address"]
+__all__ = ["Endpoint", "Heard", "TeacherApi", "TeacherModel", "chat_address"]
 
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError, OSError)
 SECRET = 12
@@ -26,6 +28,19 @@ SECRET = 12
 SECONDS_TO_LIST = 3.0
 LARGEST_ANSWER = 64 * 2**20
 """Bytes of an answer that is not streamed; a larger one is an error."""
+LARGE = 2**19
+"""Bytes from which on a request is sent piece by piece."""
+LOST_ON_THE_WAY = (408, 502, 504)
+"""Statuses by which something between us and the teacher gives up a call that the teacher may still answer."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The JSON of an answer, and whether the teacher had given it before to the same Idempotency-Key."""
+
+    content: bytes
+    replayed: bool = False
 
 
 @final
@@ -39,7 +54,7 @@ class Endpoint:
 
         At most `connections` calls are under way at once, and as many again wait for them; 0 means any number.
         """
-        self._address, self._key, self._connections = chat_address(url), key, connections
+        self.address, self._key, self._connections = chat_address(url), key, connections
         self._patience = patience or Patience()
         self._session: aiohttp.ClientSession | None = None
         self._busy = 0
@@ -75,12 +90,40 @@ class Endpoint:
             if answer is None or isinstance(answer.content, bytes):
                 self._busy -= 1
 
+    async def ask_once(self, body: bytes, key: str, seconds: float) -> Heard | Failure:
+        """One attempt within some seconds, and no other: when to try again is the caller's matter.
+
+        `key` goes along as Idempotency-Key: servers that honour it, as Stillhouse does, answer the same call once.
+        """
+        if self._session is None:
+            raise TeacherUnavailable("The teacher's connections are not open.")
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=self._patience.connect)
+        data = BytesIO(body) if len(body) > LARGE else body
+        headers = {"Idempotency-Key": key}
+        try:
+            async with self._session.post(
+                self.address, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                return await self._hear(response)
+        except aiohttp.ConnectionTimeoutError:
+            return Failure(TeacherUnavailable(f"No connection to the teacher within {self._patience.connect:g} s."))
+        except aiohttp.ClientConnectorError as error:
+            return Failure(TeacherUnavailable(f"The teacher could not be reached ({type(error).__name__})."))
+        except TimeoutError:
+            words = f"The teacher did not answer within {seconds:g} s."
+            return Failure(TeacherUnavailable(words), doubtful=True)
+        except LOST as error:
+            words = f"The connection to the teacher was lost ({type(error).__name__})."
+            return Failure(TeacherUnavailable(words), doubtful=True)
+        except TeacherUnavailable as error:
+            return Failure(error, doubtful=True)
+
     async def models(self) -> list[str]:
         """The names of the API's models; none when it does not tell them within seconds."""
         if self._session is None:
             return []
         timeout = aiohttp.ClientTimeout(total=SECONDS_TO_LIST)
-        address = self._address.removesuffix("/chat/completions") + "/models"
+        address = self.address.removesuffix("/chat/completions") + "/models"
         try:
             async with self._session.get(address, timeout=timeout, allow_redirects=False) as response:
                 return read_models(await _read_whole(response)) if response.status == 200 else []
@@ -107,7 +150,7 @@ class Endpoint:
             raise TeacherUnavailable("The teacher's connections are not open.")
         timeout = aiohttp.ClientTimeout(total=seconds, connect=self._patience.connect)
         try:
-            response = await self._session.post(self._address, data=body, timeout=timeout, allow_redirects=False)
+            response = await self._session.post(self.address, data=body, timeout=timeout, allow_redirects=False)
             try:
                 return await self._read(response, stream)
             except BaseException:
@@ -121,6 +164,16 @@ class Endpoint:
             raise TeacherUnavailable(f"The teacher did not answer within {self._patience.total:g} s.") from error
         except LOST as error:
             return Failure(TeacherUnavailable(f"The teacher could not be reached ({type(error).__name__})."))
+
+    async def _hear(self, response: aiohttp.ClientResponse) -> Heard | Failure:
+        status = response.status
+        if status >= 400:
+            return replace(await self._read_refusal(response), doubtful=status in LOST_ON_THE_WAY)
+        content = await _read_whole(response)
+        if status != 200 or content.lstrip()[:1] != b"{":
+            words = "The teacher's answer is not JSON. Is its URL the base URL of an API?"
+            return Failure(TeacherError(words, status, content[:LARGE]))
+        return Heard(content, response.headers.get("Idempotent-Replayed", "").lower() == "true")
 
     async def _read(self, response: aiohttp.ClientResponse, stream: bool) -> Relayed | Failure:
         if response.status >= 400:

@@ -32,6 +32,8 @@ class Failure:
     error: TeacherError
     retry_after: float | None = None
     """Seconds the teacher asked to be left alone for."""
+    doubtful: bool = False
+    """Whether the call may have been answered, and paid for, all the same: its answer was lost on the way."""
 
 
 def wait_before_retry(

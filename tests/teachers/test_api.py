@@ -12,9 +12,10 @@ import pytest
 
 from stillhouse.chat import ChatCall, Message, Relayed
 from stillhouse.errors import TeacherError, TeacherUnavailable, UsageError
-from stillhouse.teachers.api import Endpoint, TeacherApi, TeacherModel, chat_address
-from stillhouse.teachers.asking import Patience
+from stillhouse.teachers.api import Endpoint, Heard, TeacherApi, TeacherModel, chat_address
+from stillhouse.teachers.asking import Failure, Patience
 from tests.gateway.serving import Teacher, served
+from tests.generation.chaos import Chaos
 
 BODY = {"model": "small", "messages": [{"role": "user", "content": "hé"}], "temperature": 0.3}
 CALL = ChatCall("small", (Message("user", "hé"),), body=json.dumps(BODY).encode())
@@ -213,3 +214,39 @@ async def test_a_key_that_is_repeated_in_a_refusal_is_taken_out(url, teacher):
         await ask(url, key="sk-the-key-of-the-teacher")
     assert b"sk-the-key" not in caught.value.body
     assert b"No such key: Bearer ***" in caught.value.body
+
+
+async def test_one_attempt_carries_its_key_and_says_whether_it_may_have_been_paid():
+    chaos = Chaos(stall=1.0)
+    with served(chaos.app()) as url:
+        async with Endpoint(url, None, PATIENCE) as api:
+            first, again = await api.ask_once(CALL.body, "k", 5), await api.ask_once(CALL.body, "k", 5)
+            assert isinstance(first, Heard)
+            assert isinstance(again, Heard)
+            assert (first.replayed, again.replayed, again.content) == (False, True, first.content)
+            found = {}
+            for trouble in ("fails", "throttles", "stalls", "drops"):
+                setattr(chaos, trouble, 1.0)
+                found[trouble] = await api.ask_once(CALL.body, "k", 0.3)
+                setattr(chaos, trouble, 0.0)
+    assert chaos.bills == {"k": 1}
+    assert [failure.doubtful for failure in found.values()] == [False, False, True, True]
+    assert [failure.error.status for failure in found.values()] == [500, 429, None, None]
+    assert found["throttles"].retry_after == 0.05
+
+
+async def test_where_nobody_is_nothing_was_paid():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with Endpoint(f"http://127.0.0.1:{port}", None, PATIENCE) as api:
+        failure = await api.ask_once(CALL.body, "k", 1)
+    assert isinstance(failure, Failure)
+    assert not failure.doubtful
+
+
+async def test_a_page_is_no_answer_to_one_attempt(url, teacher):
+    teacher.mood = "page"
+    async with Endpoint(url, None, PATIENCE) as api:
+        failure = await api.ask_once(b" " * 2_000_000 + CALL.body, "k", 5)
+    assert isinstance(failure, Failure)
+    assert not isinstance(failure.error, TeacherUnavailable)

@@ -1,0 +1,112 @@
+"""`stillhouse generate select`: what is kept of what was made: the good, the new, the best of several, or pairs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stillhouse.cli.console import emit, words
+from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption
+from stillhouse.cli.generate_data import find_source
+from stillhouse.cli.generate_desk import DryRunOption
+from stillhouse.cli.generate_label import DatasetArgument, OutOption
+from stillhouse.cli.generate_rounds import keep_sifted
+from stillhouse.data.versions import Step
+from stillhouse.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stillhouse.data.items import Item
+    from stillhouse.generation.select import Sifted
+
+__all__ = ["Keep", "generate_select"]
+
+
+class Keep(StrEnum):
+    """What is made of several answers to one prompt."""
+
+    ALL = "all"
+    BEST = "best"
+    PAIRS = "pairs"
+
+
+def generate_select(
+    dataset: DatasetArgument,
+    keep: Annotated[
+        Keep,
+        typer.Option(
+            help="Of several answers to one prompt, by their grades: all, the best, or a pair of best and worst."
+        ),
+    ] = Keep.ALL,
+    least: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Leave out what has a lower grade, or none.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="With --keep pairs: leave out pairs whose grades differ by no more.")
+    ] = 0.0,
+    most_like: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1, help="Leave out what has this ROUGE-L or more to something kept before it."),
+    ] = None,
+    against: Annotated[
+        list[str] | None, typer.Option(help="A dataset whose prompts are not new either: name@number; may be repeated.")
+    ] = None,
+    dry_run: DryRunOption = False,
+    out: OutOption = None,
+    project: ProjectOption = "default",
+    home: HomeOption = None,
+    database: DatabaseOption = None,
+    json: AsJson = False,
+) -> None:
+    """Keep what is good and new of a dataset: a new version, with all that was left out beside it. Nobody is asked.
+
+    For example: stillhouse generate select answers@2 --keep best --least 0.7 --most-like 0.7 --against seeds@1
+
+    Grades come from `stillhouse generate judge`, or from whatever else graded the items.
+    """
+    from stillhouse.generation.novelty import ByWords
+    from stillhouse.generation.select import accepted, novel, sift
+
+    if against and most_like is None:
+        raise UsageError("--against is what must not be repeated: it needs --most-like, 0.7 for instance.")
+    place = (project, home, database)
+    source = find_source(place, dataset)
+    others = [find_source(place, each) for each in against or ()]
+    checks = [] if least is None else [accepted(lambda item: item.facts.grade, least)]
+    if most_like is not None:
+        pool = ByWords(item.text for other in others for item in other.items())
+        checks.append(novel(pool, most_like))
+    chosen = _chosen(list(source.items()), keep, margin)
+    sifted = sift(chosen.kept, checks)
+    found = type(sifted)(sifted.kept, (*chosen.dropped, *sifted.dropped))
+    settings: dict[str, Any] = {"keep": keep.value, "least": least, "margin": margin, "most_like": most_like}
+    if dry_run:
+        if json:
+            emit({"counts": found.counts, "dry_run": True})
+        for reason, count in () if json else sorted(found.counts.items()):
+            words().print(f"{count:,} {reason}", markup=False, highlight=False)
+        return
+    parents = (source.version.reference, *(other.version.reference for other in others))
+    keep_sifted(place, out or source.version.name, found, Step("select", parents, settings, found.counts), {}, json)
+
+
+def _chosen(items: Sequence[Item], keep: Keep, margin: float) -> Sifted:
+    """What is made of answers to the same prompt."""
+    from stillhouse.generation.select import Sifted, best_of, gather, pairs
+
+    if keep is Keep.ALL:
+        return Sifted(tuple(items))
+    kept: list[Item] = []
+    dropped = [(item, "no answer") for item in items if item.answer is None]
+    for candidates in gather(items):
+        found = best_of(candidates) if keep is Keep.BEST else pairs(candidates, margin)
+        if found is None:
+            dropped.append(
+                (candidates.item, "no grade" if keep is Keep.BEST else "no pair: the grades differ too little")
+            )
+        else:
+            kept.append(found)
+    return Sifted(tuple(kept), tuple(dropped))

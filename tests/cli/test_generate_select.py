@@ -1,0 +1,55 @@
+"""`stillhouse generate select`: the good, the new, the best and the pairs; nobody is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from stillhouse.data.items import Kind
+from tests.cli.generating import called, contents, with_dataset
+from tests.cli.methods import chat
+
+
+def graded(text, answer, grade, row=0):
+    item = chat(text, answer)
+    return replace(item, facts=replace(item.facts, grade=grade), source=replace(item.source, row=row))
+
+
+@pytest.fixture
+def home(tmp_path):
+    rows = [
+        graded("Name a colour of the sea", "Blue.", 0.9, 1),
+        graded("Name a colour of the sea", "Dog.", 0.1, 2),
+        graded("Name a colour of the deep sea", "Black.", 0.8, 3),
+        graded("Write a poem about rain", "Drip.", None, 4),
+    ]
+    with_dataset(tmp_path, "told", rows)
+    with_dataset(tmp_path, "old", [chat("Name a colour of the sea")])
+    return tmp_path
+
+
+def test_the_good_and_new_are_kept(capsys, home):
+    verb = ("select", "told", "--least", "0.5", "--most-like", "0.7", "--out", "good")
+    code, told, _ = called(capsys, home, *verb, "--dry-run")
+    assert (code, told["counts"]) == (0, {"kept": 1, "judged too low": 1, "not judged": 1, "not new": 1})
+    code, told, _ = called(capsys, home, *verb)
+    assert (code, told["items"], told["dropped"], told["mean_grade"]) == (0, 1, 3, 0.9)
+    told = called(capsys, home, *verb, "--against", "old")[1]
+    assert (told["items"], told["step"]["parents"]) == (0, ["told@1", "old@1"])
+
+
+def test_the_best_of_each_prompt(capsys, home):
+    assert called(capsys, home, "select", "told", "--keep", "best", "--out", "best")[1]["items"] == 2
+    assert [item.words for item in contents(home, "best@1")[1]] == ["Blue.", "Black."]
+
+
+def test_pairs_of_each_prompt(capsys, home):
+    assert called(capsys, home, "select", "told", "--keep", "pairs", "--out", "pairs")[1]["items"] == 1
+    item = contents(home, "pairs@1")[1][0]
+    assert (item.kind, item.words, item.rejected["content"]) == (Kind.PREFERENCE, "Blue.", "Dog.")
+
+
+def test_what_is_not_to_be_repeated_needs_a_bound(capsys, home):
+    code, told, _ = called(capsys, home, "select", "told", "--against", "old")
+    assert (code, "--most-like" in told["error"]["message"]) == (2, True)
