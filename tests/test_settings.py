@@ -117,3 +117,15 @@ def test_whether_a_variable_is_set_is_told_without_its_value(monkeypatch):
 def test_threads_are_as_many_as_whoever_started_this_says(told, threads, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert settings.threads() == threads
+
+
+def test_the_master_key_is_in_the_environment_or_in_a_file_that_it_names(monkeypatch):
+    for name in ("STILLHOUSE_MASTER_KEY", "STILLHOUSE_MASTER_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    assert settings.master_key() is None
+    assert settings.master_key_file() is None
+    monkeypatch.setenv("STILLHOUSE_MASTER_KEY", " shmk-1\n")
+    monkeypatch.setenv("STILLHOUSE_MASTER_KEY_FILE", "/run/key")
+    assert settings.master_key() == "shmk-1"
+    assert settings.master_key_file() == Path("/run/key")
+    assert settings.master_key_file(Path("/chosen")) == Path("/chosen")

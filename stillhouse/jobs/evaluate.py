@@ -74,7 +74,7 @@ async def as_client(site: Site, project: str, run_id: str) -> AsyncGenerator[Cha
         yield _nobody
         return
     name = _key_name(run_id) + secrets.token_hex(4)
-    key, secret = await site.store.keys.create(project, name, [Scope.INFER], int(time.time()) + LIFETIME)
+    key, secret = await site.store.keys.create(project, name, [Scope.INFER], int(time.time()) + LIFETIME, "worker")
     try:
         async with Endpoint(site.gateway, secret, PATIENCE) as endpoint:
 
