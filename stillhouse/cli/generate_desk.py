@@ -121,7 +121,7 @@ class Who:
     """A teacher that was found."""
 
     name: str
-    """What it is called in stillhouse.toml, else its URL, or its folder's name: by it terms are found."""
+    """What it is called in stillhouse.toml, else its model or its folder: rows have it, and by it terms are found."""
     model: str
     """The name by which it is asked for there."""
     url: str
@@ -141,7 +141,7 @@ def find_teacher(wish: Wish, home: Path) -> Who:
     if wish.teacher.startswith(("http://", "https://")):
         if wish.model is None:
             raise UsageError("A teacher given by its URL needs --model, the model to ask there.")
-        return _priced(wish, Who(wish.teacher, wish.model, wish.teacher, wish.key_env))
+        return _priced(wish, Who(wish.model, wish.model, wish.teacher, wish.key_env))
     teachers = read_server_file(home).teachers
     if wish.teacher in teachers:
         return _named(wish, teachers[wish.teacher])

@@ -121,7 +121,7 @@ def generate_label(
     who = find_teacher(wish, folder)
     source = find_source(place, dataset)
     labeller = Labeller(who.model, asked, chosen, source.read_media, who.name)
-    told = {"teacher": who.name, "model": who.model, "template": asked.to_json(), **labeller.to_json()}
+    told = {"teacher": who.name, "url": who.url, "model": who.model, "template": asked.to_json(), **labeller.to_json()}
     desk = open_desk(wish, who, folder, ["label", source.version.hash, who.url, told])
     work = Work(desk, who, source, labeller.begin, Step("label", (source.version.reference,), told))
     if dry_run:

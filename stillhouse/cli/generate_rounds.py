@@ -81,7 +81,7 @@ class Task:
     def told(self) -> dict[str, Any]:
         """How it is done, for the lineage."""
         who, judge = self.who(), self.judging()
-        found: dict[str, Any] = {"teacher": who.name, "model": who.model}
+        found: dict[str, Any] = {"teacher": who.name, "url": who.url, "model": who.model}
         if self.judge is not None:
             found |= {"judge": judge.name, "judge_model": judge.model}
         return {**found, **self.settings}
@@ -91,7 +91,14 @@ class Task:
         who = self.who()
         found = self._desk(self.wish, who).estimate(questions)
         if json:
-            told = {"teacher": who.name, "model": who.model, **found.to_json(), "not_counted": more, "dry_run": True}
+            told = {
+                "teacher": who.name,
+                "url": who.url,
+                "model": who.model,
+                **found.to_json(),
+                "not_counted": more,
+                "dry_run": True,
+            }
             emit(told)
             return
         tell_estimate(found, who)

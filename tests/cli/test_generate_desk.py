@@ -35,7 +35,7 @@ def test_a_teacher_is_named_in_three_ways(home, tmp_path):
     assert (desk.name, desk.model, desk.url, desk.seconds) == ("desk", "Qwen/Qwen3-8B", "http://localhost:8001/v1", 77)
     assert desk.price == Price(Decimal("2.5"), Decimal(10))
     far = find_teacher(Wish(teacher="http://localhost:9", model="m", key_env="K"), home)
-    assert (far.name, far.model, far.key_env, far.price) == ("http://localhost:9", "m", "K", None)
+    assert (far.name, far.model, far.url, far.key_env, far.price) == ("m", "m", "http://localhost:9", "K", None)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     near = find_teacher(Wish(teacher=str(tmp_path / "model")), home)

@@ -33,7 +33,7 @@ def test_a_judge_of_its_own_is_asked_and_named(capsys, tmp_path):
         assert {call["model"] for call in judging.asked} == {"j"}
         assert told["judging"]["asked"] == len(judging.asked)
     step = contents(tmp_path, "best@1")[0].step
-    assert (step.settings["judge"], step.settings["judge_model"], step.settings["model"]) == (judge[1], "j", "m")
+    assert (step.settings["judge"], step.settings["judge_model"], step.settings["model"]) == ("j", "j", "m")
 
 
 def test_without_a_judge_the_teacher_judges():

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stillhouse.recipes.export import TARGETS, export_student
 from tests.export.opened import subject
 from tests.export.students import make_bundle
@@ -26,6 +28,7 @@ def said(program: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_programs_of_the_onnx_page_run(tmp_path):
     classify, write, read = programs("onnx")
     export_student(make_bundle(tmp_path / "student", "encoder"), "onnx", tmp_path / "student-onnx")

@@ -85,6 +85,7 @@ def interrupted(begin, folder: Path, moments: list[str], numbers: list[int]) -> 
     return ended
 
 
+@pytest.mark.slow
 def test_a_run_stopped_in_its_stages_makes_the_same(begin, tmp_path):
     peace, told = finish(begin(tmp_path / "peace"))
     assert "done before" not in told

@@ -34,7 +34,11 @@ def test_every_example_is_run():
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(DOES)
 
 
-@pytest.mark.parametrize("name", DOES)
+LONG = ("hosted_suite",)
+"""Those that take a minute; each of its workflows has tests of its own."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in DOES])
 def test_an_example_does_what_it_says(name, capsys, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "examples")  # as where a script is run
     found = runpy.run_path(str(ROOT / "examples" / f"{name}.py"))["main"]()

@@ -72,7 +72,12 @@ def test_it_reads_every_text_as_the_tokenizer_does(kind, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings", [(False, False, False, False), (True, True, False, True), (True, False, True, False)]
+    "settings",
+    [
+        (False, False, False, False),
+        pytest.param((True, True, False, True), marks=pytest.mark.slow),
+        pytest.param((True, False, True, False), marks=pytest.mark.slow),
+    ],
 )
 def test_every_setting_of_the_normaliser_is_followed(settings, tmp_path):
     spec = spec_of(tiny.wordpiece())

@@ -43,7 +43,7 @@ def samples(kind: str, rows: int = 6) -> Samples:
     return Samples(ids=tuple(draw.integers(4, 60, size=draw.integers(1, 12)) for _ in range(rows)))
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.slow] * (kind == "neox")) for kind in FILES])
 def test_it_stands_alone_and_answers_alike(kind, tmp_path):
     student, out = subject(kind, tmp_path), tmp_path / "out"
     made = export_onnx_folder(student, out)

@@ -192,6 +192,7 @@ def test_rows_of_the_traffic_that_the_holdout_repeats_are_not_learnt_from(tmp_pa
     assert "different contents" in again.err
 
 
+@pytest.mark.slow
 def test_with_an_encoder_the_ladder_has_every_family_and_an_assistant(tmp_path, tiny_encoder, plain):
     printed = distil(plain / "calls.jsonl", tmp_path, "--encoder", tiny_encoder)
     assert [rung["name"] for rung in printed["ladder"]] == ["words", "static", "encoder-1", "encoder-2"]
