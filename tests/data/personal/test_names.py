@@ -33,6 +33,10 @@ def test_people_are_found(text, found):
     "text",
     [
         "How do I open my credit card statement?",
+        "praise",
+        "where is my parcel, i have been waiting since monday",
+        "bitte löschen sie mein konto",
+        "kann ich mein kennwort selbst ändern",
         "The meeting is on Monday, in February.",
         "Please reset my password and send me the link.",
         "HTTP error 404: the page was not found",
