@@ -74,9 +74,19 @@ SMALL = 0.8
 """How sure a name in small letters must be where other words have capitals."""
 NO_CAPITALS = 0.9
 """How sure it must be in a text without any: any word may be one there, and few are."""
-COMMON = frozenset(
-    ["aber", "alle", "als", "auch", "auf", "aus", "bei", "bin", "bis", "bitte", "da", "danke", "dann", "das", "dass", "dein", "dem", "den", "der", "des", "die", "dir", "doch", "du", "durch", "ein", "eine", "einen", "einer", "er", "es", "etwas", "für", "gibt", "habe", "haben", "hallo", "hat", "hatte", "ich", "ihr", "im", "immer", "in", "ist", "ja", "jetzt", "kann", "kein", "keine", "kennwort", "kennzeichen", "können", "mal", "mehr", "mein", "meine", "meinen", "mich", "mir", "mit", "möchte", "muss", "nach", "nicht", "noch", "nur", "oder", "ohne", "schon", "sehr", "seit", "sich", "sie", "sind", "so", "über", "um", "und", "uns", "unser", "vom", "von", "vor", "war", "warum", "was", "weil", "wenn", "wer", "wie", "wieder", "will", "wir", "wird", "wo", "wurde", "zu", "zum", "zur", "avec", "bonjour", "ce", "cela", "cette", "dans", "de", "du", "elle", "en", "est", "et", "être", "fait", "il", "je", "la", "le", "les", "leur", "ma", "mais", "mes", "moi", "mon", "ne", "nous", "on", "ou", "où", "par", "pas", "plus", "pour", "pourquoi", "qu", "que", "qui", "sa", "sans", "se", "ses", "son", "sur", "ta", "toi", "ton", "un", "une", "vous", "al", "algo", "como", "con", "cuando", "del", "desde", "donde", "el", "ella", "ellos", "eso", "esta", "está", "este", "favor", "gracias", "hay", "hola", "la", "las", "lo", "los", "más", "me", "mi", "muy", "nada", "necesito", "no", "nos", "otra", "para", "pero", "por", "porque", "puede", "puedo", "que", "quiero", "se", "sin", "su", "sus", "también", "tengo", "todo", "tu", "una", "ya", "che", "ciao", "come", "con", "cosa", "di", "dove", "è", "grazie", "il", "io", "ho", "lo", "mia", "mio", "molto", "non", "per", "perché", "più", "qui", "sei", "si", "sono", "sua", "suo", "tutto", "un", "als", "bij", "dat", "de", "deze", "een", "en", "geen", "goed", "graag", "hebben", "hebt", "het", "hoe", "ik", "is", "je", "kan", "maar", "met", "mijn", "naar", "niet", "nog", "of", "om", "ook", "te", "uit", "van", "voor", "waar", "wat", "wij", "zijn", "zo"]
-)
+_COMMON = """
+aber alle als auch auf aus bei bin bis bitte da danke dann das dass dein dem den der des die dir doch du durch ein
+eine einen einer er es etwas für gibt habe haben hallo hat hatte ich ihr im immer in ist ja jetzt kann kein keine
+kennwort kennzeichen können mal mehr mein meine meinen mich mir mit möchte muss nach nicht noch nur oder ohne schon
+sehr seit sich sie sind so über um und uns unser vom von vor war warum was weil wenn wer wie wieder will wir wird wo
+wurde zu zum zur avec bonjour ce cela cette dans de elle en est et être fait il je la le les leur ma mais mes moi
+mon ne nous on ou où par pas plus pour pourquoi qu que qui sa sans se ses son sur ta toi ton un une vous al algo
+como con cuando del desde donde el ella ellos eso esta está este favor gracias hay hola las lo los más me mi muy
+nada necesito no nos otra para pero por porque puede puedo quiero sin su sus también tengo todo tu una ya che ciao
+come cosa di dove è grazie io ho mia mio molto non per perché più sei si sono sua suo tutto bij dat deze een geen
+goed graag hebben hebt het hoe ik is kan maar met mijn naar niet nog of om ook te uit van voor waar wat wij zijn zo
+"""
+COMMON = frozenset(_COMMON.split())
 """Words of German, French, Spanish, Italian and Dutch that the table took for names, or might."""
 SURE, LIKELY = 0.6, 0.005
 """How sure a person must be in one place, and how likely in another, for the same word to be one there as well."""
