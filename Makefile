@@ -30,8 +30,9 @@ help:
 quickstart: $(FOR_USE)
 	$(PY) -m stillhouse quickstart
 
+# Test processes have a thread each: they take all cores, and threads of several would wait for each other.
 test: lint
-	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PY) -m pytest tests/structure

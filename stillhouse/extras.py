@@ -32,6 +32,7 @@ BASE = (
     "snowballstemmer",
     "sqlalchemy",
     "starlette",
+    "threadpoolctl",
     "tokenizers",
     "tomlkit",
     "typer",

@@ -47,6 +47,7 @@ def url(tmp_path_factory) -> Iterator[str]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_seed_list_becomes_a_chat_student(capsys, tmp_path, url):
     from tests.recipes.tiny_recipes import flags, prepare
 

@@ -26,7 +26,7 @@ from stillhouse.errors import StillhouseError, UsageError
 from tests.gateway.bundles import make_bundle
 from tests.gateway.serving import prompt, served, status_of
 from tests.jobs.writers import chat, save_base
-from tests.storage.databases import database_option
+from tests.storage.databases import SLOWLY_ON_BOTH, database_option
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -68,6 +68,7 @@ def asked(told: dict, path: str, **fields: object) -> dict:
         return json.loads(response.read())
 
 
+@SLOWLY_ON_BOTH
 def test_what_was_acknowledged_is_there_after_a_kill_under_load(bundle, own_database, tmp_path):
     options = ("--model", bundle, "--port", 0, "--json", "--home", tmp_path, *database_option(own_database))
     acknowledged: list[str] = []
@@ -134,6 +135,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[float, dict[int, str]]:
 
 
 @pytest.mark.slow
+@SLOWLY_ON_BOTH
 def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path, own_database):
     question: Any = [{"role": "user", "content": "hello"}]
     with everything(tmp_path, own_database) as (process, client):
@@ -153,6 +155,7 @@ def test_it_ends_in_time_and_leaves_no_process_whatever_is_under_way(tmp_path, o
     assert left == {}
 
 
+@SLOWLY_ON_BOTH
 def test_idle_it_ends_at_once(tmp_path, own_database):
     with everything(tmp_path, own_database) as (process, client):
         client.files.create(file=("a.bin", b"a"), purpose="user_data")  # so there is a worker, which is just starting
@@ -162,6 +165,7 @@ def test_idle_it_ends_at_once(tmp_path, own_database):
     assert process.returncode == 0
 
 
+@SLOWLY_ON_BOTH
 def test_where_others_can_call_the_first_start_gives_a_key_and_no_other(bundle, own_database, tmp_path):
     place = ("--home", tmp_path, *database_option(own_database))
     options = ("--model", bundle, "--port", 0, "--json", *place, "--host", "0.0.0.0")

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 
-from tests.storage.databases import database_option
+from tests.storage.databases import SLOWLY_ON_BOTH, database_option
 
 
+@SLOWLY_ON_BOTH
 def test_it_works_until_it_is_told_to_end(tmp_path, own_database):
     command = [sys.executable, "-m", "stillhouse", "worker", "--home", str(tmp_path), "--json"]
     with subprocess.Popen([*command, *database_option(own_database)], stdout=subprocess.PIPE) as process:

@@ -179,6 +179,7 @@ def test_a_model_saved_after_it_is_loaded_as_it_was(tmp_path):
     assert parameters(model) == parameters(kinds.make("gpt2"))
 
 
+@pytest.mark.slow
 def test_healing_by_distillation_brings_back_what_was_lost():
     task, teacher = pupils.task(), pupils.pupil("encoder")
     train(pupils.lesson(teacher), Schedule(epochs=25, patience=99, rate=20), pupils.watch())

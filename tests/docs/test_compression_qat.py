@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import onnxruntime
+import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
@@ -47,6 +48,7 @@ def test_batch_norms_are_folded():
     assert found["network"] is not made.model.model
 
 
+@pytest.mark.slow
 def test_a_loop_of_ones_own_freezes_ranges_and_its_student_is_exported(tmp_path):
     whole = pupil("encoder").eval()
     batches = [task().batch(range(at, at + 8)).inputs for at in (0, 8)]

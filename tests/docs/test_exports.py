@@ -40,6 +40,7 @@ def test_the_programs_of_the_onnx_page_run(tmp_path):
     assert said(write, tmp_path).strip()
 
 
+@pytest.mark.slow
 def test_the_program_of_the_safetensors_page_runs(tmp_path):
     [program] = programs("safetensors")
     export_student(make_bundle(tmp_path / "student", "encoder"), "safetensors", tmp_path / "student-hf")

@@ -102,6 +102,7 @@ def test_a_run_stopped_in_every_stage_makes_the_same(number, begin, tmp_path):
     assert interrupted(begin, tmp_path / "stopped", list(MOMENTS), [number])[0] == peace
 
 
+@pytest.mark.slow
 def test_a_home_has_room_for_one_run(begin, tmp_path):
     first = begin(tmp_path)
     while not any(tmp_path.glob("home/stages/assistant-*.partial")):

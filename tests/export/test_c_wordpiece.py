@@ -59,7 +59,7 @@ def read_by_itself(tokenizer: Tokenizer, texts: list[str], longest: int) -> list
 TEXTS = [text.replace("\n", " ") for text in (*HARD, *at_random(200), *every_character()[::17])]
 
 
-@pytest.mark.parametrize("kind", ["whole", "trimmed", "tiny"])
+@pytest.mark.parametrize("kind", [pytest.param("whole", marks=pytest.mark.slow), "trimmed", "tiny"])
 def test_it_reads_every_text_as_the_tokenizer_does(kind, tmp_path):
     made = {
         "whole": whole,

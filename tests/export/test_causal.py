@@ -43,6 +43,7 @@ def test_it_writes_what_the_model_writes(kind, tmp_path):
         assert written == greedy(model, ids, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["llama"])
 def test_rows_of_different_lengths_are_read_at_once(kind, tmp_path):
     model = kinds.make(kind)

@@ -19,7 +19,14 @@ def saved(kind, folder):
     return open_student(tiny.save(folder, kinds.make(kind), tiny.wordpiece()))
 
 
-@pytest.mark.parametrize("kind", ["bert-classifier", "resnet-basic", "distilbert", "gpt2"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bert-classifier",
+        "resnet-basic",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("distilbert", "gpt2")),
+    ],
+)
 def test_it_answers_as_the_student_and_names_its_operators(kind, tmp_path):
     subject = saved(kind, tmp_path / "student")
     written = export_ort(subject, tmp_path / "out")

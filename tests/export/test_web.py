@@ -109,7 +109,7 @@ def test_node_answers_as_the_server_does(form, made):
     compare(form, bundle, given, told)
 
 
-@pytest.mark.parametrize("form", ["words", "encoder", "int8+int4"])
+@pytest.mark.parametrize("form", ["words", *(pytest.param(form, marks=pytest.mark.slow) for form in QUICK[1:])])
 async def test_chromium_answers_as_the_server_does_and_asks_nobody_else(form, made, tmp_path):
     bundle, folder = made(form)
     given = [*texts.HARD, *texts.at_random(150, seed=1)]

@@ -9,6 +9,7 @@ import subprocess
 from stillhouse.gateway.crew import Crew
 from stillhouse.storage.store import Store
 from tests.jobs.working import until
+from tests.storage.databases import SLOWLY_ON_BOTH
 
 
 def children() -> list[int]:
@@ -27,6 +28,7 @@ async def test_no_worker_is_started_where_nothing_was_ever_kept(tmp_path):
         assert children() == []
 
 
+@SLOWLY_ON_BOTH
 async def test_a_killed_worker_is_replaced_and_the_last_ends_with_the_crew(tmp_path, own_database):
     store = await Store.open(own_database, tmp_path)
 

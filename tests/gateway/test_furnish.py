@@ -168,8 +168,8 @@ def test_an_error_keeps_its_status_its_words_and_the_time_to_wait(upstream, bare
 
 
 def test_trouble_that_passes_is_not_seen(upstream, bare, client):
-    upstream.failing, upstream.retry_after = 0.5, "0"
-    with gateway(upstream, bare, retries=12) as url:
+    upstream.failing, upstream.retry_after = 0.3, "0"
+    with gateway(upstream, bare, retries=12, timeout=120) as url:
         sdk = client(url)
         for _ in range(5):
             assert sdk.chat.completions.create(model="large", messages=ASKED).choices[0].finish_reason == "stop"

@@ -34,7 +34,7 @@ from stillhouse.teachers.asking import Patience
 from stillhouse.wire.models import ModelCard
 from tests.gateway.raw import exchange, status
 from tests.gateway.serving import LABELS, Keywords, Teacher, prompt, served
-from tests.storage.databases import database_option
+from tests.storage.databases import SLOWLY_ON_BOTH, database_option
 
 STUDENT, LARGE = "desk/triage", "large"
 ROWS = b"".join(
@@ -374,6 +374,7 @@ def killed_after(home, database: str | None, work):
             process.kill()
 
 
+@SLOWLY_ON_BOTH
 def test_what_was_acknowledged_is_repeated_after_a_kill(tmp_path, own_database):
     def make(sdk):
         return sdk.evals.with_raw_response.create(**EVAL, **key("k"))

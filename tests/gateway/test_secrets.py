@@ -22,7 +22,7 @@ from stillhouse.recipes.server import read_server_file
 from stillhouse.storage.records import Scope
 from stillhouse.storage.store import Store
 from tests.gateway.serving import Keywords, Teacher, prompt, served
-from tests.storage.databases import kept_bytes
+from tests.storage.databases import SLOWLY_ON_BOTH, kept_bytes
 
 CANARY = "sk-canary-of-the-teacher-a1b2c3d4e5f6"
 MOODS = ["well", "broken", "busy", "strict", "repeating", "page", "silent", "dying"]
@@ -54,6 +54,7 @@ def ask(url: str, key: str, path: str, body: bytes | None = None) -> bytes:
             return str(error.headers).encode() + error.read()
 
 
+@SLOWLY_ON_BOTH
 def test_no_key_leaves_its_place(tmp_path, own_database, monkeypatch, noises):
     monkeypatch.setenv("TEACHER_KEY", CANARY)
     teacher, seen = Teacher(), b""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.storage.databases import SLOWLY_ON_BOTH
+
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -34,6 +36,7 @@ print(sorted(seen))
 """
 
 
+@SLOWLY_ON_BOTH
 def test_a_workflow_runs_once_under_its_order_and_where_a_file_will_do_opens_no_socket(tmp_path, own_database):
     watched = "import socket\ndef refuse(*a):\n    raise SystemExit('spoke')\nsocket.socket.connect = refuse\n"
     program = PROGRAM if own_database else watched + PROGRAM

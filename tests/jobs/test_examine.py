@@ -20,6 +20,7 @@ from stillhouse.wire.fine_tuning import NewJob
 from tests.gateway.serving import served
 from tests.jobs.working import add_job
 from tests.jobs.writers import save_base
+from tests.storage.databases import SLOWLY_ON_BOTH
 
 
 def stored(number: int) -> StoredCompletion:
@@ -30,6 +31,7 @@ def stored(number: int) -> StoredCompletion:
     return StoredCompletion(f"chatcmpl-{number:03}", 100 + number, "large", "large-1", "", {}, *words)
 
 
+@SLOWLY_ON_BOTH
 async def test_from_stored_completions_to_a_graded_model(tmp_path, own_database):
     save_base(tmp_path / "models" / "small")
     store = await Store.open(own_database, tmp_path)

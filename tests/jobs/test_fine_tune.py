@@ -19,15 +19,12 @@ from stillhouse.storage.tuning_records import ModelKind, NewEvent, Status
 from stillhouse.wire.fine_tuning import Distillation, Hyperparameters, NewJob
 from tests.jobs.working import PROJECT, add_file, add_job, ended, until, worker
 from tests.jobs.writers import chat, chats, pairs, save_base
-from tests.storage.databases import KINDS, database_for
+from tests.storage.databases import KINDS, SLOWLY_ON_BOTH, database_for
 
 QUICK = Hyperparameters(n_epochs=4, batch_size=4, learning_rate_multiplier=10.0)
 
 
 ON_BOTH = pytest.mark.parametrize("own_database", KINDS, indirect=True)
-SLOWLY_ON_BOTH = pytest.mark.parametrize(
-    "own_database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
-)
 """For jobs that learn: those of the gateway's tests and of the Node client learn on both databases every time."""
 
 
@@ -97,6 +94,7 @@ async def test_a_supervised_job_from_files_to_a_model_with_its_figures(shop):
     assert len(lines) == 13
 
 
+@pytest.mark.slow
 async def test_a_tuned_model_is_learnt_on(shop):
     first, _ = await done(shop, chats())
     second, _ = await done(shop, chats(), model=first.model)
@@ -122,6 +120,7 @@ async def test_a_local_teachers_scores_are_matched(shop):
     assert steps[-1]["train_loss"] < steps[0]["train_loss"] < 1
 
 
+@pytest.mark.slow
 async def test_rows_that_are_too_long_are_cut_and_told(shop):
     _, events = await done(shop, [*chats(11), chat("double z", "z" * 500)])
     warned = [event for event in events if event.level == "warn"]
@@ -130,6 +129,7 @@ async def test_rows_that_are_too_long_are_cut_and_told(shop):
     ]
 
 
+@pytest.mark.slow
 async def test_labels_on_stillhouse_auto_make_a_certified_bundle(shop):
     rows = [chat(f"{word} {number}", word) for word in ("refund", "parcel", "other") for number in range(60)]
     random.Random(0).shuffle(rows)
@@ -256,6 +256,7 @@ async def test_a_cancelled_job_is_let_go_at_once(shop):
     assert folder.told() == told
 
 
+@pytest.mark.slow
 @SLOWLY_ON_BOTH
 async def test_a_paused_job_goes_on_once_it_is_resumed(shop):
     slow = Hyperparameters(n_epochs=10, batch_size=1)
@@ -269,7 +270,8 @@ async def test_a_paused_job_goes_on_once_it_is_resumed(shop):
     assert [line["step"] for line in folder.steps()] == list(range(1, 101))
 
 
-@SLOWLY_ON_BOTH
+@pytest.mark.slow
+@ON_BOTH
 async def test_killed_and_resumed_a_job_ends_with_the_same_weights_and_the_same_figures(shop, own_database):
     rows, asked = chats(26), Hyperparameters(n_epochs=12, batch_size=2, learning_rate_multiplier=3.0)
     whole, _ = await done(shop, rows, chats(4), hyperparameters=asked, seed=5)

@@ -13,6 +13,7 @@ from stillhouse.jobs.workflows import enqueue
 from stillhouse.storage.store import Store
 from stillhouse.wire.fine_tuning import NewJob
 from tests.jobs.working import add_job, ended, until, worker
+from tests.storage.databases import SLOWLY_ON_BOTH
 
 NOTING = {"module": "tests.jobs.noting_worker", "beat": 0.2, "patience": 5.0, "poll": 0.1}
 
@@ -73,6 +74,7 @@ async def _begun_twice(home) -> bool:
     return [note[1] for note in notes(home)].count("second") == 2
 
 
+@SLOWLY_ON_BOTH
 async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, own_database, tmp_path):
     with worker(tmp_path, database=own_database, **NOTING) as one:
         await enqueue(store, "slow", "a")
@@ -85,6 +87,7 @@ async def test_a_worker_that_is_told_to_end_leaves_its_work_to_the_other(store, 
             assert int(notes(tmp_path)[-1][0]) == other.pid
 
 
+@SLOWLY_ON_BOTH
 async def test_a_silent_worker_is_taken_for_dead_and_ends_when_it_wakes(store, tmp_path, own_database):
     with worker(tmp_path, database=own_database, **NOTING) as one:
         await enqueue(store, "slow", "a")

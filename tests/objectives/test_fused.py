@@ -222,6 +222,7 @@ def beyond_mb(*words: int) -> float:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs the peak memory that Linux tells")
 
 
+@pytest.mark.slow
 @linux
 def test_the_logits_of_a_step_never_exist_at_once():
     dense = 4096 * 50_000 * 4 / (1 << 20)

@@ -19,6 +19,7 @@ from tests.recipes.runs import client, run, start, write
 __all__ = ["small", "trained"]
 
 
+@pytest.mark.slow
 def test_a_size_is_reached(small):
     told = small[1]
     chosen = told["forms"][told["chosen"]]

@@ -70,6 +70,7 @@ def test_an_image_classifier_becomes_integers_with_fewer_channels(pictures):
     assert (pictures / "small" / "student" / "model.onnx").stat().st_size < 60_000
 
 
+@pytest.mark.slow
 def test_a_language_model_keeps_its_perplexity_in_fewer_bits(tmp_path):
     rows = texts([row % 3 for row in range(120)])
     tokenizer = Tokenizer(models.BPE())

@@ -192,6 +192,7 @@ label.label(read_train_recipe(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2]
 """
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     path, changes = prepare("offline", tmp_path)
     recipe, home = read_train_recipe(path, changes), tmp_path / "home"

@@ -45,7 +45,10 @@ def work(folder, name, place, *changes):
     return Work(recipe, folder / place, (student,), folder / "home"), [path, folder / place, student, *changes]
 
 
-@pytest.mark.parametrize("name", ["on_policy", "self_born_again", "preference"])
+SLOWLY = [pytest.param(name, marks=pytest.mark.slow) for name in ("self_born_again", "preference")]
+
+
+@pytest.mark.parametrize("name", ["on_policy", *SLOWLY])
 def test_killed_and_gone_on_with_the_weights_are_the_same(name, tmp_path):
     changes = ["training.epochs=2", "student.fresh=false"]
     killed, words = work(tmp_path, name, "killed", *changes)

@@ -20,6 +20,11 @@ from pathlib import Path
 import pytest
 
 KINDS = ("sqlite", "postgresql")
+_SQLITE_SOON = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+SLOWLY_ON_BOTH = pytest.mark.parametrize("own_database", _SQLITE_SOON, indirect=True)
+"""What takes seconds and hardly asks the database: on PostgreSQL in the slow run alone."""
+SHARED_SLOWLY_ON_BOTH = pytest.mark.parametrize("database", _SQLITE_SOON, indirect=True)
+"""The same for the database that a file's tests share."""
 
 
 def programs() -> Path:

@@ -10,7 +10,10 @@ from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from tests.gateway.serving import served
 from tests.jobs.writers import save_base
+from tests.storage.databases import SHARED_SLOWLY_ON_BOTH
 from tests.wire.node_client import seen_by_node
+
+pytestmark = SHARED_SLOWLY_ON_BOTH
 
 
 @pytest.fixture(scope="module")

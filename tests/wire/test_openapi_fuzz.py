@@ -31,6 +31,7 @@ from schemathesis.specs.openapi.checks import (
 
 from stillhouse.gateway.document import NAMED
 from tests.gateway.furnished import Furnished, furnished
+from tests.storage.databases import SLOWLY_ON_BOTH
 
 
 def what_is_forbidden_is_refused(context, response, case) -> bool | None:
@@ -210,6 +211,7 @@ def check(seen: Seen, cases: int) -> None:
     assert seen.cases >= cases
 
 
+@SLOWLY_ON_BOTH
 def test_what_the_document_allows_and_what_it_does_not(tmp_path, own_database):
     seen = Seen()
     with furnished(tmp_path, 2, own_database) as house:
@@ -217,6 +219,7 @@ def test_what_the_document_allows_and_what_it_does_not(tmp_path, own_database):
     check(seen, 150)
 
 
+@SLOWLY_ON_BOTH
 def test_bodies_that_are_none(tmp_path, own_database):
     """Every operation that takes a body refuses what is no such body, in OpenAI's words."""
     with furnished(tmp_path, 2, own_database) as house, requests.Session() as session:

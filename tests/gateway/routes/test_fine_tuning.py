@@ -19,6 +19,7 @@ from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status
 from tests.gateway.serving import served
 from tests.jobs.writers import chats, jsonl, pairs, save_base
+from tests.storage.databases import SLOWLY_ON_BOTH
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,7 @@ def file(sdk) -> str:
     return sdk.files.create(file=("rows.jsonl", jsonl(chats())), purpose="fine-tune").id
 
 
+@SLOWLY_ON_BOTH
 def test_the_whole_life_of_a_job(tmp_path, client, own_database):
     save_base(tmp_path / "models" / "small")
     house, crew = House(), Crew(own_database, tmp_path)
