@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -53,3 +54,43 @@ def test_pairs_of_each_prompt(capsys, home):
 def test_what_is_not_to_be_repeated_needs_a_bound(capsys, home):
     code, told, _ = called(capsys, home, "select", "told", "--against", "old")
     assert (code, "--most-like" in told["error"]["message"]) == (2, True)
+
+
+def test_a_grader_finds_the_best_of_each_prompt(capsys, tmp_path):
+    """Best-of-n and rejection sampling without a judge: three answers each, of which some are right."""
+    answers = [("6 * 7?", "42", ("41", "42", "43")), ("2 + 2?", "4", ("3", "4", "4")), ("1 + 1?", "2", ("5", "6", "7"))]
+    rows = [
+        replace(chat(asked, said), truth=truth, source=replace(chat(asked).source, row=row))
+        for asked, truth, all_said in answers
+        for row, said in enumerate(all_said)
+    ]
+    with_dataset(tmp_path, "sums", rows)
+    grader = tmp_path / "right.json"
+    same = {"type": "string_check", "input": "{{sample.output_text}}", "reference": "{{item.truth}}", "operation": "eq"}
+    grader.write_text(json.dumps(same))
+    verb = ("select", "sums", "--grader", str(grader), "--keep", "best", "--least", "1", "--out", "right")
+    counted = {"kept": 2, "judged too low": 1}
+    assert called(capsys, tmp_path, *verb, "--dry-run")[1]["counts"] == counted
+    code, told, _ = called(capsys, tmp_path, *verb)
+    assert (code, told["step"]["counts"], told["step"]["settings"]["grader"]["operation"]) == (0, counted, "eq")
+    assert [(item.words, item.facts.grade) for item in contents(tmp_path, "right@1")[1]] == [("42", 1.0), ("4", 1.0)]
+    assert (
+        called(capsys, tmp_path, "select", "sums", "--grader", str(grader), "--keep", "pairs", "--out", "pairs")[0] == 0
+    )
+    assert [(item.words, item.rejected["content"]) for item in contents(tmp_path, "pairs@1")[1]] == [
+        ("42", "43"),
+        ("4", "3"),
+    ]
+
+
+def test_a_grader_that_asks_a_model_is_refused(capsys, home):
+    grader = home / "rater.json"
+    asks = {"type": "score_model", "name": "rater", "model": "gpt-4o", "input": [{"role": "user", "content": "Good?"}]}
+    grader.write_text(json.dumps(asks))
+    code, told, _ = called(capsys, home, "select", "told", "--grader", str(grader))
+    assert (code, "stillhouse generate judge" in told["error"]["message"]) == (2, True)
+
+
+def test_a_margin_is_of_pairs(capsys, home):
+    code, told, _ = called(capsys, home, "select", "told", "--keep", "best", "--margin", "0.5")
+    assert (code, "--keep pairs" in told["error"]["message"]) == (2, True)
