@@ -117,6 +117,10 @@ def data_filter(
         tell_item(item)
     if made:
         tell_version(made)
+        if left := result["items"] - result["found"]:
+            back = f"stillhouse data restore {made.reference} --reason all"
+            told = f"{left} stay in {result['dataset']} alone. Bring them back: {back}"
+            words().print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 async def _with_saved(store: Store, project: str, saved: str | None, given: Filter) -> Filter:
@@ -170,11 +174,11 @@ def _first(path: Path, found: Found, most: int) -> list[dict[str, Any]]:
 
 
 async def _keep(catalogue: Catalogue, version: Version, wanted: Filter, found: Found, to: str) -> Version:
+    from stillhouse.data.catalogue import NOT_WANTED, Step
     from stillhouse.data.parquet import read_items
-    from stillhouse.data.versions import Step
 
     if not len(found.rows):
         raise UsageError(f"Nothing of {version.reference} meets this filter: there is nothing to keep.")
-    counts = {"kept": len(found.rows), "not wanted": version.items - len(found.rows)}
+    counts = {"kept": len(found.rows), NOT_WANTED: version.items - len(found.rows)}
     step = Step("filter", (version.reference,), {"filter": wanted.to_json()}, counts)
     return await catalogue.add(to, read_items(version.path, found.rows), step)

@@ -61,8 +61,8 @@ def data_redact(
 
     For example: stillhouse data redact support --how pseudonymise --types person,email,phone
 
-    Messages, answers, reasons, labels and metadata are looked through. The version that it is made of stays as it is,
-    unless --replace destroys its items; what else was made of that is left.
+    Messages, answers, reasons, labels, tags and metadata are looked through. The version that it is made of stays as
+    it is, unless --replace destroys its items; what else was made of that is left.
     """
     from stillhouse.data.redact import Redactor, parse_types, redacted
 

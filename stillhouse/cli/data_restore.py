@@ -48,15 +48,15 @@ def data_restore(
         from stillhouse.data.versions import Step
 
         source = await catalogue.find(dataset)
-        seen = Counter(each.split(":", 1)[0] for _, each in catalogue.read_dropped(source))
+        seen = Counter(each.split(":", 1)[0] for _, each in await catalogue.left_out(source))
         if not seen:
-            raise UsageError(f"Nothing was dropped from {source.reference}: it has nothing to bring back.")
+            raise UsageError(await _nothing(catalogue, source))
         wanted = list(seen) if "all" in (reason or []) else list(reason or [])
         unknown = [each for each in wanted if each not in seen]
         there = ", ".join(f"{word} ({count:,})" for word, count in sorted(seen.items()))
         if unknown:
             raise UsageError(f"Nothing was dropped from {source.reference} for {unknown[0]!r}. There are: {there}.")
-        back, left = chosen(catalogue.read_dropped(source), wanted, item or [])
+        back, left = chosen(await catalogue.left_out(source), wanted, item or [])
         if not back:
             raise UsageError(f"{source.reference} dropped no row with this id. It dropped: {there}.")
         order = await _order(catalogue, source)
@@ -72,6 +72,17 @@ def data_restore(
         return
     tell_version(version)
     words().print(f"{version.step.counts['brought back']:,} rows are back.", highlight=False)
+
+
+async def _nothing(catalogue: Catalogue, version: Version) -> str:
+    """That a version has nothing to bring back, and which of those that it was made of has."""
+    from stillhouse.data.catalogue import NOT_WANTED
+
+    told = f"Nothing was dropped from {version.reference}: it has nothing to bring back."
+    for older in await catalogue.lineage(version):
+        if older.dropped or (older.step.verb == "filter" and older.step.counts.get(NOT_WANTED)):
+            return f"{told} {older.reference}, of which it was made, has: name that."
+    return told
 
 
 async def _order(catalogue: Catalogue, version: Version) -> Iterable[str] | None:

@@ -42,7 +42,8 @@ def data_show(
     async def work(catalogue: Catalogue, store: Store) -> tuple[Version, list[dict[str, Any]]]:
         version = await catalogue.find(dataset)
         if dropped:
-            return version, [shown(item, reason) for item, reason in islice(catalogue.read_dropped(version), rows)]
+            left = await catalogue.left_out(version)
+            return version, [shown(item, reason) for item, reason in islice(left, rows)]
         return version, [shown(item) for item in islice(catalogue.read(version), rows)]
 
     version, items = with_catalogue((project, home, database), work)

@@ -16,6 +16,7 @@ from typing import TypeVar, final
 
 import orjson
 
+from stillhouse.data.held import refuse_held
 from stillhouse.data.items import Item, hash_items
 from stillhouse.data.parquet import ParquetWriter, connect, read_items, read_reasons
 from stillhouse.data.versions import DROPPED, ERASED, ITEMS, Step, Version, check_name, is_reference, parse_reference
@@ -24,7 +25,10 @@ from stillhouse.storage.audit_records import SERVER
 from stillhouse.storage.dataset_records import Edge, StoredMedia, StoredUse, StoredVersion, version_folder
 from stillhouse.storage.store import Store
 
-__all__ = ["Catalogue", "Step", "Version"]
+__all__ = ["NOT_WANTED", "Catalogue", "Step", "Version"]
+
+NOT_WANTED = "not-wanted"
+"""The reason of what a filter left out."""
 
 LEFTOVER = 86_400
 """Seconds after which a folder that was not finished belongs to nobody any more."""
@@ -85,6 +89,17 @@ class Catalogue:
         raises, and then nothing is kept.
         """
         check_name(name)
+        with self._store.files.blobs.held():  # the bytes of its pictures belong to nothing until its record is there
+            return await self._add(name, items, step, dropped, beside)
+
+    async def _add(
+        self,
+        name: str,
+        items: Iterable[Item],
+        step: Step,
+        dropped: Iterable[tuple[Item, str]],
+        beside: Sequence[Path],
+    ) -> Version:
         stop = threading.Event()
         waiting = self._folder((name, 0)).with_name(f".{secrets.token_hex(8)}")
         try:
@@ -143,6 +158,13 @@ class Catalogue:
         """The items that the step of a version left out, with the reasons."""
         return read_reasons(version.dropped_path) if version.dropped else iter(())
 
+    async def left_out(self, version: Version) -> Iterator[tuple[Item, str]]:
+        """What the step of a version left out, also a filter's, which lies in the version that was filtered."""
+        if version.dropped or version.step.verb != "filter":
+            return self.read_dropped(version)
+        asked = await self.find(version.step.parents[0])
+        return _passed_over(self.read(asked), self.read(version))
+
     async def lineage(self, version: Version) -> Sequence[Version]:
         """A version and all that it was made of, itself first, each once; those that were deleted are not there."""
         found: dict[Edge, Version] = {}
@@ -168,21 +190,27 @@ class Catalogue:
 
     async def going(self, version: Version, with_descendants: bool = False) -> Sequence[Version]:
         """What `delete` would delete; raises what it would raise."""
+        return (await self._going(version, with_descendants))[0]
+
+    async def _going(self, version: Version, with_descendants: bool) -> tuple[Sequence[Version], frozenset[str]]:
+        """The same, and the legal holds that were found to protect nothing of it; raises OnHold."""
         others = await self.descendants(version)
         if others and not with_descendants:
             raise UsageError(
                 f"{version.reference} cannot be deleted alone: of it were made "
                 f"{', '.join(each.reference for each in others)}. Delete these as well with --with-descendants."
             )
-        return [version, *others]
+        going = [version, *others]
+        return going, await refuse_held(self._store, self.project, going)
 
     async def delete(self, version: Version, with_descendants: bool = False, actor: str = SERVER) -> Sequence[Version]:
         """Delete a version and its files; what was deleted. Its number is not given again.
 
-        Raises UsageError when others were made of it, unless these are to go as well.
+        Raises UsageError when others were made of it, unless these are to go as well, and OnHold.
         """
-        going = await self.going(version, with_descendants)
-        digests = await self._store.datasets.delete(self.project, [(each.name, each.number) for each in going], actor)
+        going, holds = await self._going(version, with_descendants)
+        edges = [(each.name, each.number) for each in going]
+        digests = await self._store.datasets.delete(self.project, edges, actor, holds)
         for each in going:
             await asyncio.to_thread(_remove, each.path.parent)
         await self._store.files.release(digests)
@@ -215,6 +243,16 @@ class Catalogue:
             step=Step.from_json(orjson.loads(stored.step)),
             path=self._folder((stored.name, stored.number)) / ITEMS,
         )
+
+
+def _passed_over(every: Iterable[Item], kept: Iterator[Item]) -> Iterator[tuple[Item, str]]:
+    """The items that a filter did not keep: it keeps the order."""
+    awaited = next(kept, None)
+    for item in every:
+        if item == awaited:
+            awaited = next(kept, None)
+        else:
+            yield item, NOT_WANTED
 
 
 def _erased(version: Version) -> str:

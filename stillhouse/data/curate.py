@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.extras import require
+from stillhouse.errors import MissingExtra
+from stillhouse.extras import install, missing
 
 __all__ = ["WORD", "distinct", "duplicate_groups", "likeness", "near_duplicates", "normalise", "shingles"]
 
@@ -52,7 +53,9 @@ def duplicate_groups(
     1997 and Leskovec et al., Mining of Massive Datasets §3.4; each verified exactly), or when they
     belong to one conversation. Joining is transitive.
     """
-    require("train", "find near duplicates")
+    absent = missing(["rensa"])  # which the extras `data` and `train` both bring
+    if absent:
+        raise MissingExtra(f"Near duplicates are found by rensa, which is not installed. Install it: {install(absent)}")
     _, first, row_text = np.unique(_fingerprints(texts), return_index=True, return_inverse=True)
     parents = np.arange(len(first))
     rows: list[int] = first.tolist()

@@ -15,7 +15,12 @@ __all__ = ["Changed", "Difference", "difference"]
 FIELDS = tuple(name for name in READ if name not in ("origin", "origin_row"))
 """The columns in which an item can change."""
 
-SAME_ID = "SELECT a.row AS old, b.row AS new FROM a JOIN b USING (id)"
+SAME_ID = """
+    SELECT a.row AS old, b.row AS new
+    FROM (SELECT row, id, row_number() OVER (PARTITION BY id ORDER BY row) AS time FROM a) a
+    JOIN (SELECT row, id, row_number() OVER (PARTITION BY id ORDER BY row) AS time FROM b) b USING (id, time)
+"""
+"""An item that is there twice, of a file that was imported twice, is two."""
 LEFT = """
     SELECT a.row AS old, b.row AS new FROM a JOIN b ON {on}
     WHERE a.row NOT IN (SELECT old FROM pairs) AND b.row NOT IN (SELECT new FROM pairs)

@@ -50,7 +50,7 @@ class Redactor:
         return self._words(text, types)
 
     def item(self, item: Item) -> Item:
-        """An item with all its texts as they may be kept: messages, answers, reasons, labels, metadata."""
+        """An item with all its texts as they may be kept: messages, answers, reasons, labels, tags, metadata."""
         forms = self.types & FORMS
         return changed_texts(item, self.text, lambda text: self.text(text, forms), self.metadata)
 
@@ -137,7 +137,7 @@ def changed_texts(
         truth=item.truth and of_label(item.truth),
         rationale=item.rationale and change(item.rationale),
         soft={of_label(label): share for label, share in item.soft.items()},
-        facts=replace(item.facts, metadata=kept),
+        facts=replace(item.facts, tags=tuple(map(of_label, item.facts.tags)), metadata=kept),
     )
 
 

@@ -37,12 +37,24 @@ def test_what_was_found_becomes_a_version(told, told_json):
     version = result["version"]
     assert (version["reference"], version["items"]) == ("ones@1", 30)
     assert version["step"]["settings"] == {"filter": {"equal": {"model": ["m1"]}}}
-    assert version["step"]["counts"] == {"kept": 30, "not wanted": 30}
+    assert version["step"]["counts"] == {"kept": 30, "not-wanted": 30}
     assert version["step"]["parents"] == ["support@1"]
     assert told_json("filter", "ones")["found"] == 30
     code, words = told("filter", "support", "--model", "m9", "--to", "nothing")
     assert code == 2
     assert "nothing to keep" in words
+
+
+def test_what_a_filter_left_out_is_shown_and_comes_back(told, told_json):
+    whole = told_json("show", "support")["hash"]
+    assert "restore ones@1 --reason all" in told("filter", "support", "--model", "m1", "--to", "ones")[1]
+    left = told_json("show", "ones", "--dropped", "--rows", "100")["shown"]
+    assert {item["reason"] for item in left} == {"not-wanted"}
+    assert [item["source"]["row"] for item in left] == list(range(1, 61, 2))
+    one = told_json("restore", "ones@1", "--item", left[3]["id"])
+    assert (one["items"], one["dropped"]) == (31, 29)
+    assert told_json("restore", "ones@1", "--reason", "all")["hash"] == whole
+    assert told_json("restore", "ones@2", "--reason", "all")["hash"] == whole
 
 
 def test_the_likest_are_shown_first(told_json):

@@ -52,6 +52,13 @@ def test_wrong_use_is_told(call, arguments, told):
     assert told in answer["error"]["message"]
 
 
+def test_a_version_that_dropped_nothing_names_the_one_before_it_that_did(call):
+    assert call("split", "support")[0] == 0
+    code, answer = call("restore", "support@3", "--reason", "all")
+    assert code == 2
+    assert "support@2, of which it was made, has" in answer["error"]["message"]
+
+
 def test_rows_that_were_changed_before_they_were_dropped_come_back_as_they_were_then(tmp_path, capsys):
     add(tmp_path, "d", [chat("Where is my parcel?", "", 1, label="a"), chat("where is my parcel?", "x", 2, label="b")])
     call = caller(tmp_path, capsys)

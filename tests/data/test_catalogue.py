@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from stillhouse.data.items import Media, hash_items
+from stillhouse.data.items import Item, Kind, Media, hash_items
 from stillhouse.data.shelf import Shelf
 from stillhouse.data.versions import Step
 from stillhouse.errors import DataError, StorageError, UsageError
@@ -84,6 +84,32 @@ async def test_what_a_step_left_out_is_kept_with_the_reasons(tmp_path):
         assert dict((await datasets.find("support")).step.counts) == {"has a picture": 1}
         other = await datasets.add("other", ITEMS, IMPORT)
         assert list(datasets.read_dropped(other)) == []
+
+
+async def test_what_a_filter_left_out_lies_in_what_was_filtered(tmp_path):
+    twice = [*ITEMS, ITEMS[1]]
+    async with catalogue(tmp_path) as datasets:
+        await datasets.add("support", twice, IMPORT)
+        few = await datasets.add("few", [ITEMS[1], ITEMS[3]], Step("filter", ("support@1",)))
+        left = [(item, "not-wanted") for item in (ITEMS[0], ITEMS[2], ITEMS[4], ITEMS[1])]
+        assert list(await datasets.left_out(few)) == left
+        assert list(await datasets.left_out(await datasets.find("support"))) == []
+
+
+async def test_pictures_that_are_on_their_way_into_a_version_are_not_swept_away(tmp_path):
+    async with catalogue(tmp_path) as datasets:
+        store = await Store.open(None, tmp_path)
+        shelf = Shelf(store.files.blobs)
+
+        def pictures():
+            kept = shelf.put(b"a picture", "a.png", "image/png")
+            store.files.blobs.remove(kept.digest)  # as a program does that just dropped the last one to have them
+            yield Item(Kind.IMAGE, media=(kept,))
+
+        (item,) = datasets.read(await datasets.add("pets", pictures(), IMPORT))
+        with shelf.open(item.media[0]) as file:
+            assert file.read() == b"a picture"
+        await store.close()
 
 
 async def test_nothing_is_left_of_what_failed(tmp_path):

@@ -3,8 +3,12 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 
+from stillhouse import extras
+from stillhouse.data import curate
 from stillhouse.data.curate import distinct, duplicate_groups, normalise
+from stillhouse.errors import MissingExtra
 
 WORDS = [f"word{number}" for number in range(500)]
 
@@ -60,3 +64,11 @@ def test_every_planted_near_duplicate_is_found_among_many():
 def test_a_large_family_of_near_duplicates_is_one_group():
     line = "please tell me where the order is that i placed two weeks ago it has not arrived yet number"
     assert set(groups(*(f"{line} {number}" for number in range(2_000)))) == {0}
+
+
+def test_no_more_than_rensa_is_needed(monkeypatch):
+    monkeypatch.setitem(extras.EXTRAS, "train", ("no_such_package",))
+    assert groups("where is my card", "where is my card") == [0, 0]
+    monkeypatch.setattr(curate, "missing", list)
+    with pytest.raises(MissingExtra, match="pip install rensa"):
+        groups("where is my card", "where is my card")

@@ -37,6 +37,16 @@ def test_the_order_does_not_count(tmp_path):
     assert (found.same, found.added, found.removed, found.changed) == (3, 0, 0, 0)
 
 
+def test_items_that_are_there_twice_are_two(tmp_path):
+    items = [text("a", 1), text("b", 2)]
+    once, twice = written(tmp_path / "a", items), written(tmp_path / "b", [*items, *items])
+    found = difference(once, twice)
+    assert (found.same, found.added, found.removed, found.changed) == (2, 2, 0, 0)
+    assert found.first_added == [item.id for item in items]
+    found = difference(twice, twice)
+    assert (found.same, found.added, found.removed, found.changed) == (4, 0, 0, 0)
+
+
 def test_where_there_is_a_choice_nothing_is_guessed(tmp_path):
     old = [text("one", 1), text("other", 1)]
     new = [text("reworded", 1)]

@@ -119,7 +119,10 @@ def item() -> Item:
         rationale="since 853-37-1694",
         soft={"Washington": 1.0},
         facts=Facts(
-            subject="ann@example.org", metadata={"phone": "5551234567", "subject": "ann@example.org", "use": "3"}
+            conversation="+44 20 7946 0958",
+            tags=("eu", "from:bob@example.org"),
+            subject="ann@example.org",
+            metadata={"phone": "5551234567", "subject": "ann@example.org", "use": "3"},
         ),
     )
 
@@ -133,9 +136,11 @@ def test_every_text_of_an_item_is_changed_and_what_it_is_found_by_stays():
     assert done.label == "Washington"
     assert done.facts.metadata == {"phone": "[PHONE]", "subject": "ann@example.org", "use": "3"}
     assert done.facts.subject == "ann@example.org"
+    assert done.facts.tags == ("eu", "from:[EMAIL]")
+    assert done.facts.conversation == "+44 20 7946 0958"
     assert json.loads(done.answer["tool_calls"][0]["function"]["arguments"]) == {"email": "[EMAIL]"}
     assert done.messages[1]["content"][1] == item().messages[1]["content"][1]
-    assert by_form.counts[Type.EMAIL] == 3
+    assert by_form.counts[Type.EMAIL] == 4
     sealed = redactor(How.VAULT).item(item())
     assert changed_texts(sealed, lambda text: reveal(text, KEY)) == item()
 

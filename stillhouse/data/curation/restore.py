@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from stillhouse.data.curation.curated import reason_word
@@ -34,13 +35,24 @@ def restored(kept: Iterable[Item], back: Iterable[Item], order: Iterable[str] | 
         yield from back
         return
     places: dict[str, int] = {}
+    again: dict[str, deque[int]] = {}
+    """The places of rows that are there several times, of a file that was imported twice."""
+    end = 0
     for place, name in enumerate(order):
-        places.setdefault(name, place)
-    last = len(places)
+        end = place + 1
+        first = places.setdefault(name, place)
+        if first != place:
+            again.setdefault(name, deque([first])).append(place)
 
-    def placed(rows: Iterable[Item]) -> Iterator[tuple[int, Item]]:
-        return ((places.get(item.id, last), item) for item in rows)
+    def placed(item: Item, last: bool) -> tuple[int, Item]:
+        """Of rows that are the same, those that stayed stand before those that return."""
+        free = again.get(item.id)
+        if free is None:
+            return places.get(item.id, end), item
+        return (free.pop() if last else free.popleft()) if free else end, item
 
-    returning = sorted(placed(back), key=lambda pair: pair[0])
-    for _, item in heapq.merge(placed(kept), returning, key=lambda pair: pair[0]):
+    returning = [placed(item, last=True) for item in reversed(list(back))][::-1]
+    returning.sort(key=lambda pair: pair[0])
+    staying = (placed(item, last=False) for item in kept)
+    for _, item in heapq.merge(staying, returning, key=lambda pair: pair[0]):
         yield item

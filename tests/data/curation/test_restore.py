@@ -26,3 +26,9 @@ def test_they_come_back_to_their_places_also_when_facts_changed():
 def test_where_the_order_is_not_known_they_come_last():
     assert [item.source.row for item in restored(ROWS[:2], [ROWS[4]], None)] == [0, 1, 4]
     assert [item.source.row for item in restored(ROWS[:2], [ROWS[4]], [ROWS[1].id, ROWS[0].id])] == [0, 1, 4]
+
+
+def test_rows_that_were_there_twice_come_back_to_both_places():
+    order = [ROWS[0], ROWS[1], ROWS[0], ROWS[2], ROWS[0]]
+    assert list(restored([ROWS[0], ROWS[1], ROWS[2]], [ROWS[0], ROWS[0]], [item.id for item in order])) == order
+    assert list(restored([ROWS[1]], [ROWS[0], ROWS[2]], [item.id for item in order])) == [ROWS[1], ROWS[2], ROWS[0]]
