@@ -7,10 +7,13 @@ whole model's (damage, in nats). A combination is predicted from these,
     bytes = overhead + sum over parts of weights(part) * bits(precision, part) / 8
     ms = ms(precision) * weights(matrices) / whole(matrices)
     damage = sum over levers of damage(lever)
+    damage(lever, setting) >= damage(lever, milder setting) * weights(milder setting) / weights(setting)
 
-and the lost quality is taken to be proportional to the damage, by a factor that trials correct, as they do the bytes
-and the milliseconds. That damages add up holds for small ones (the loss is nearly flat where training ended: LeCun,
-Denker & Solla 1989, Optimal Brain Damage); healing makes most of them smaller than predicted, never measured ones.
+The last line is for levers that are pulled far: how badly broken a model is before it heals tells little then, and
+the larger heals better. The lost quality is taken to be proportional to the damage, by a factor that trials correct, as
+they do the bytes and the milliseconds. That damages add up holds for small ones (the loss is nearly flat where training
+ended: LeCun, Denker & Solla 1989, Optimal Brain Damage); healing makes most of them smaller than predicted, never
+measured ones.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ MATRICES = "matrices"
 """The part of a model that takes its time."""
 FIRST_GUESS = 0.5
 """Quality lost for each nat of damage before any trial has said."""
+WELL_SMALLER = 0.95
+"""What must be gained in bytes for a trial against the odds."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +76,10 @@ class Goal:
     def __post_init__(self) -> None:
         if self.bytes is None and self.ms is None and self.drop is None:
             raise UsageError("Compression needs a goal: --target-mb, --target-ms, --max-drop, or several of them.")
-        for name, value in (("--target-mb", self.bytes), ("--target-ms", self.ms)):
+        megabytes = None if self.bytes is None else self.bytes / 1e6
+        for name, value in (("--target-mb", megabytes), ("--target-ms", self.ms)):
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise UsageError(f"{name} must be above 0; it is {value}.")
+                raise UsageError(f"{name} must be above 0 and finite; it is {value}.")
         if self.drop is not None and not 0 <= self.drop < 1:
             raise UsageError(f"--max-drop is a share of the quality, at least 0 and below 1; it is {self.drop}.")
 
@@ -93,6 +99,11 @@ class Prediction:
     ms: float
     drop: float
 
+    @property
+    def words(self) -> str:
+        """The same for people. What is foreseen before any trial may be more than there is to lose."""
+        return f"{self.bytes / 1e6:.2f} MB, {self.ms:.2f} ms, {min(1.0, self.drop):.2%} lost"
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -110,12 +121,14 @@ class Search:
 
     With a goal of size or speed it proposes what is predicted to reach it at the least damage, of each kind (the levers
     that are pulled) the best: healing undoes the damage of one lever better than that of another, which only trials
-    tell. With a goal of quality alone it proposes the smallest that is predicted to keep it.
+    tell. With a goal of quality alone it proposes the smallest that is predicted to keep it; where none is, of those
+    between what kept it and what did not the one that should lose least.
     """
 
     def __init__(self, survey: Survey, goal: Goal) -> None:
         self.survey, self.goal = survey, goal
         self.tried: list[Tried] = []
+        self._damage = {name: _growing(settings) for name, settings in survey.levers.items()}
         self._all = [dict(zip(survey.levers, chosen, strict=True)) for chosen in product(*survey.levers.values())]
 
     @property
@@ -139,6 +152,9 @@ class Search:
         if self._quality_alone:
             new = [pair for pair in reaching if best is None or pair[0].bytes < best.found.bytes]
             found = min(new, key=lambda pair: (pair[0].bytes, pair[0].drop), default=None)
+            if found is None and best is not None:
+                between = [pair for pair in predicted if self._between(pair, best)]
+                found = min(between, key=lambda pair: (pair[0].drop, pair[0].bytes), default=None)
         else:
             kinds = [self._pulled(one.combination) for one in self.tried if not self.goal.misses(one.found)]
             new = [pair for pair in reaching if self._pulled(pair[1]) not in kinds]
@@ -175,6 +191,17 @@ class Search:
     def _quality_alone(self) -> bool:
         return self.goal.bytes is None and self.goal.ms is None
 
+    def _between(self, pair: tuple[Prediction, Combination], best: Tried) -> bool:
+        """Whether a combination is well smaller than the best, and larger than what failed by the same levers.
+
+        Bits are not counted here: a shape that failed in fewer of them mostly fails in more.
+        """
+        failed = [one.combination for one in self.tried if self.goal.misses(one.found)]
+        cut = self._pulled(pair[1]) - {PRECISION}
+        alike = [self._weights(one) for one in failed if self._pulled(one) - {PRECISION} == cut]
+        smaller = pair[0].bytes < best.found.bytes * WELL_SMALLER
+        return smaller and sum(self._weights(pair[1]).values()) > max((sum(one.values()) for one in alike), default=0.0)
+
     def _worth(self, one: Tried) -> tuple[float, float]:
         return (one.found.bytes, one.found.drop) if self._quality_alone else (one.found.drop, one.found.bytes)
 
@@ -186,16 +213,18 @@ class Search:
 
     def _raw(self, combination: Combination) -> Prediction:
         """The prediction from levers alone."""
-        whole, levers = self.survey.whole, self.survey.levers
-        chosen = [levers[name][setting] for name, setting in combination.items()]
+        survey, left = self.survey, self._weights(combination)
         precision = combination[PRECISION]
-        bits, size = self.survey.bits[precision], float(self.survey.overhead)
-        shares: dict[str, float] = {}
-        for part, count in whole.weights.items():
-            shares[part] = math.prod(one.weights[part] / count for one in chosen) if count else 1.0
-            size += count * shares[part] * bits[part] / 8
-        ms = self.survey.ms[precision] * shares.get(MATRICES, 1.0)
-        return Prediction(size, ms, sum(one.damage for one in chosen))
+        size = survey.overhead + sum(count * survey.bits[precision][part] / 8 for part, count in left.items())
+        whole = survey.whole.weights.get(MATRICES, 0)
+        ms = survey.ms[precision] * (left[MATRICES] / whole if whole else 1.0)
+        return Prediction(size, ms, sum(self._damage[name][value] for name, value in combination.items()))
+
+    def _weights(self, combination: Combination) -> dict[str, float]:
+        """The numbers that a combination should leave of each part."""
+        chosen = [self.survey.levers[name][setting].weights for name, setting in combination.items()]
+        whole = self.survey.whole.weights
+        return {part: n and n * math.prod(one[part] / n for one in chosen) for part, n in whole.items()}
 
     def _corrections(self) -> tuple[float, float, float]:
         """What trials showed predictions to be off by: geometric means for bytes and ms, quality lost for each nat."""
@@ -210,3 +239,14 @@ class Search:
 
 def _mean(factors: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, factors)) / len(factors)) if factors else 1.0
+
+
+def _growing(settings: Mapping[str, Seen]) -> dict[str, float]:
+    """The damage of each setting of a lever, mildest first, which is no less where more is cut."""
+    made: dict[str, float] = {}
+    floor, before = 0.0, 1
+    for setting, seen in settings.items():
+        count = max(1, sum(seen.weights.values()))
+        floor = max(seen.damage, floor * before / count if count < before else 0.0)
+        made[setting], before = floor, count
+    return made

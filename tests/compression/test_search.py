@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -93,6 +94,16 @@ def test_quality_alone_gives_the_smallest_that_keeps_it(healed):
     assert search.best.found.bytes <= 1.25 * smallest
 
 
+def test_beyond_a_cliff_what_lies_before_it_is_tried():
+    search = Search(SURVEY, Goal(drop=0.01))
+    while (chosen := search.propose()) is not None:
+        raw = Search(SURVEY, Goal(drop=0.01)).predict(chosen)
+        search.tell(chosen, Prediction(raw.bytes, raw.ms, 0.4 if chosen["layers"] == "1" else 0.0))
+    assert search.best is not None
+    assert search.best.combination == {"layers": "3", "ffn": "0.5", "vocabulary": "seen", "precision": "int4"}
+    assert len(search.tried) == 8  # of 36
+
+
 def test_what_cannot_be_reached_gives_the_nearest():
     search = run(Goal(bytes=1_000), trials=3)
     assert search.best is None
@@ -119,3 +130,14 @@ def test_the_front_has_no_beaten_trials():
 def test_goals_that_make_no_sense(goal, words):
     with pytest.raises(UsageError, match=words):
         Goal(**goal)
+
+
+def test_no_more_than_everything_is_foreseen_to_be_lost():
+    assert Prediction(12_345_678, 1.5, 2.164).words == "12.35 MB, 1.50 ms, 100.00% lost"
+    assert Prediction(1e6, 1.5, -0.0123).words == "1.00 MB, 1.50 ms, -1.23% lost"
+
+
+def test_of_two_broken_shapes_the_larger_is_tried():
+    width = {"1": seen(), "0.5": seen(0.5, 0.5, damage=5.7), "0.25": seen(0.25, 0.25, damage=3.9)}
+    survey = replace(SURVEY, levers={"width": width, "precision": SURVEY.levers["precision"]})
+    assert Search(survey, Goal(bytes=7.5e6)).propose() == {"width": "0.5", "precision": "int8"}
