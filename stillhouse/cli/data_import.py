@@ -14,7 +14,7 @@ import typer
 from stillhouse.cli.console import emit, progress, words
 from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption, tell_version, with_catalogue
 from stillhouse.cli.transfer import Transfer
-from stillhouse.errors import UsageError
+from stillhouse.errors import TrafficError, UsageError
 
 if TYPE_CHECKING:
     from stillhouse.data.bad_rows import BadRows
@@ -109,6 +109,9 @@ def data_import(
     tell_version(version)
     for reason, count in version.step.counts.items():
         words().print(f"  {count}  {reason}", markup=False, highlight=False, soft_wrap=True)
+    aside = version.path.with_name(BAD_ROWS)
+    if aside.is_file():
+        words().print(f"Rows that cannot be used: {aside}", markup=False, highlight=False, soft_wrap=True)
 
 
 async def _from_files(catalogue: Catalogue, store: Store, job: Job, told: Transfer) -> Version:
@@ -117,7 +120,8 @@ async def _from_files(catalogue: Catalogue, store: Store, job: Job, told: Transf
     from stillhouse.data.shelf import Shelf
 
     importers = [(path, _importer(path, job.format)) for path in job.files]
-    options = Options(columns=job.columns, shelf=Shelf(store.files.blobs))
+    shelf = Shelf(store.files.blobs)
+    options = Options(columns=job.columns, shelf=shelf)
     before, parents = await _before(catalogue, job)
     settings: dict[str, Any] = {
         "files": [{"name": path.name, "format": importer.name, **_weighed(path)} for path, importer in importers],
@@ -127,7 +131,10 @@ async def _from_files(catalogue: Catalogue, store: Store, job: Job, told: Transf
     with catalogue.room(job.name) as room:
         bad = BadRows(skip=job.skip, aside=room / BAD_ROWS)
         items = _read(importers, options, bad, job, told)
-        return await catalogue.add(job.name, chain(before, items), step, beside=[room / BAD_ROWS])
+        try:
+            return await catalogue.add(job.name, chain(before, items), step, beside=[room / BAD_ROWS])
+        finally:
+            await store.files.release(sorted(shelf.digests))  # but those that items have by now
 
 
 def _read(
@@ -141,8 +148,16 @@ def _read(
                 told("Importing", TOLD)
             yield item
     bad.refuse()
+    if not job.counts["kept"]:
+        raise TrafficError(_nothing(bad))
     for reasons in (bad.reasons, bad.passed):
         job.counts.update(reasons)
+
+
+def _nothing(bad: BadRows) -> str:
+    """That no row became an item, and why."""
+    seen = [f"\n  {count:,}  {reason}" for each in (bad.reasons, bad.passed) for reason, count in each.items()]
+    return "Nothing is imported: of no row an item can be made." + "".join(seen)
 
 
 async def _from_server(catalogue: Catalogue, store: Store, job: Job, wanted: Wanted, times: Times) -> Version:

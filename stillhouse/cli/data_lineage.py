@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +11,6 @@ from stillhouse.cli.console import emit, words
 from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption, day, with_catalogue
 
 if TYPE_CHECKING:
-    from rich.tree import Tree
-
     from stillhouse.data.catalogue import Catalogue
     from stillhouse.data.versions import Version
     from stillhouse.storage.dataset_records import StoredUse
@@ -52,7 +50,8 @@ def data_lineage(
         )
         return
     say = words()
-    say.print(_tree(made_of), soft_wrap=True)
+    for line in _tree(made_of):
+        say.print(line, markup=False, highlight=False, soft_wrap=True)
     if later:
         say.print(f"Made of it: {', '.join(each.reference for each in later)}", markup=False, soft_wrap=True)
     for use in uses:
@@ -65,29 +64,30 @@ def _use(use: StoredUse) -> dict[str, Any]:
     return {"version": f"{name}@{number}", "kind": use.kind, "user": use.user, "created": use.created}
 
 
-def _tree(versions: Sequence[Version]) -> Tree:
-    """The first version with what it was made of below it; one that two were made of is told once whole."""
-    from rich.text import Text
-    from rich.tree import Tree
+def _tree(versions: Sequence[Version]) -> Iterator[str]:
+    """The lines of a tree: the first version, and below it what it was made of; one that two were made of is told once.
 
+    A line is as long as it has to be: in a file or a pipe nothing of it is cut off.
+    """
     known = {version.reference: version for version in versions}
     told: set[str] = set()
 
-    def branch(tree: Tree, reference: str) -> None:
+    def branch(reference: str, first: str, below: str) -> Iterator[str]:
         version = known.get(reference)
         if version is None or reference in told:
-            tree.add(Text(f"{reference}{' (above)' if reference in told else ''}"))
+            yield f"{first}{reference}{' (above)' if reference in told else ''}"
             return
         told.add(reference)
-        under = tree.add(Text(_line(version)))
-        for line in _facts(version):
-            under.add(Text(line, style="dim"))
-        for parent in version.step.parents:
-            branch(under, parent)
+        yield first + _line(version)
+        parents = version.step.parents
+        stem = "│   " if parents else "    "
+        for fact in _facts(version):
+            yield below + stem + fact
+        for number, parent in enumerate(parents, 1):
+            last = number == len(parents)
+            yield from branch(parent, below + ("└── " if last else "├── "), below + ("    " if last else "│   "))
 
-    root = Tree("", hide_root=True)
-    branch(root, versions[0].reference)
-    return root
+    yield from branch(versions[0].reference, "", "")
 
 
 def _line(version: Version) -> str:

@@ -40,12 +40,15 @@ class Shelf:
     """The blobs of a home folder, as importers put bytes there and exporters take them."""
 
     def __init__(self, blobs: Blobs) -> None:
+        self.digests: set[str] = set()
+        """Of all that was put here; what belongs to no item in the end may go again."""
         self._blobs = blobs
 
     def put(self, source: BinaryIO | bytes, name: str, type: str) -> Media:
         """Keep bytes, once however often they come; raises StorageFull where the disk has no room."""
         pieces = iter([source]) if isinstance(source, bytes) else _pieces(source)
         blob = self._blobs.put(pieces)
+        self.digests.add(blob.digest)
         return Media(blob.digest, type, name, blob.bytes)
 
     def open(self, media: Media) -> BinaryIO:

@@ -9,6 +9,7 @@ import pytest
 
 from stillhouse.storage.store import Store
 from tests.cli.datasets_for_tests import ROWS, told, told_json, write
+from tests.data.importers.reading import picture
 from tests.data.test_calls import call
 
 __all__ = ["told", "told_json"]
@@ -55,6 +56,33 @@ def test_bad_rows_are_counted_and_kept_beside(told_json, broken, tmp_path):
     assert sum(made["step"]["counts"].values()) == 4
     [kept] = (tmp_path / "home/datasets/default/some/1/bad_rows.jsonl").read_text().splitlines()
     assert (json.loads(kept)["line"], json.loads(kept)["row"]) == (4, "not json")
+
+
+def test_people_are_told_where_they_lie(told, broken, tmp_path):
+    words = told("import", broken, "--name", "some", "--format", "openai", "--skip-bad-rows")[1]
+    assert f"Rows that cannot be used: {tmp_path / 'home/datasets/default/some/1/bad_rows.jsonl'}" in words
+
+
+def test_a_file_without_one_row_that_can_be_used_is_no_dataset(told, tmp_path):
+    (tmp_path / "odd.csv").write_text("hello there,1\nbye,2\n")
+    code, words = told("import", str(tmp_path / "odd.csv"), "--name", "odd", "--format", "csv", "--skip-bad-rows")
+    assert code == 1
+    assert "Nothing is imported" in words
+    assert "--column text=NAME" in words
+    assert [path for path in (tmp_path / "home/datasets").rglob("*") if path.is_file()] == []
+
+
+def test_no_picture_stays_of_a_folder_that_was_refused(told, told_json, tmp_path):
+    (tmp_path / "pets" / "cat").mkdir(parents=True)
+    (tmp_path / "pets" / "cat" / "a.png").write_bytes(picture())
+    (tmp_path / "pets" / "cat" / "b.png").write_text("no picture")
+    assert told("import", str(tmp_path / "pets"), "--name", "pets")[0] == 1
+    kept = [path for path in (tmp_path / "home" / "blobs").rglob("*") if len(path.name) == 64]
+    assert kept == []
+    assert told_json("import", str(tmp_path / "pets"), "--name", "pets", "--skip-bad-rows")["items"] == 1
+    assert told("import", str(tmp_path / "pets"), "--name", "again")[0] == 1
+    assert told("export", "pets", "--format", "images", "--out", str(tmp_path / "out"))[0] == 0
+    assert (tmp_path / "out" / "cat" / "a.png").read_bytes() == picture()
 
 
 def test_calls_of_a_server_are_chosen(told_json, tmp_path):

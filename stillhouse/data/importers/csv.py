@@ -44,7 +44,7 @@ def item_of(row: Mapping[str, Any], roles: Mapping[str, str], source: Source, me
         messages, answer = messages[:-1], messages[-1]
     label = word(given.get("label"))
     if not messages and not (media and (label or answer)):
-        raise Unusable(f"it has no text (its columns: {', '.join(list(row)[:8])})")
+        raise Unusable(_no_text(row, roles))
     metadata = {name: value for name, value in row.items() if name not in roles.values()}
     return Item(
         kind=_kind(bool(media), given),
@@ -58,6 +58,13 @@ def item_of(row: Mapping[str, Any], roles: Mapping[str, str], source: Source, me
         facts=_facts(given, metadata),
         source=source,
     )
+
+
+def _no_text(row: Mapping[str, Any], roles: Mapping[str, str]) -> str:
+    known = next((roles[role] for role in ("messages", "text") if role in roles), None)
+    if known is not None:
+        return f"its column {known!r} is empty"
+    return f"none of its columns is known to be its text: {', '.join(list(row)[:8])} (--column text=NAME names it)"
 
 
 def _kind(has_media: bool, given: Mapping[str, Any]) -> Kind:

@@ -20,7 +20,7 @@ from stillhouse.data.importers.records import Unusable
 from stillhouse.data.importers.values import table_of
 from stillhouse.data.items import Item, Media, Source
 from stillhouse.data.parquet import connect, read_items
-from stillhouse.errors import BadRow, MissingExtra, TrafficError
+from stillhouse.errors import BadRow, DataError, MissingExtra, TrafficError
 from stillhouse.extras import install, missing
 
 __all__ = ["read_huggingface"]
@@ -38,7 +38,10 @@ def read_huggingface(path: Path, options: Options, bad: BadRows) -> Iterator[Ite
     found = False
     for split, file, names in _files(path):
         found = True
-        yield from _rows(file, split, names, options, bad)
+        try:
+            yield from _rows(file, split, names, options, bad)
+        except DataError as error:
+            raise TrafficError(f"{file} cannot be read: {error} Is it complete?") from error
     if not found:
         raise TrafficError(f"{path} holds neither Parquet nor Arrow files. It may be the folder of another tool.")
     bad.refuse()
@@ -61,9 +64,15 @@ def _saved(folder: Path) -> list[Path]:
     """The files of one saved split, in the order in which its rows come."""
     try:
         state = orjson.loads((folder / "state.json").read_bytes())
-        return [folder / str(each["filename"]) for each in state["_data_files"]]
+        files = [folder / Path(str(each["filename"])).name for each in state["_data_files"]]
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise TrafficError(f"{folder / 'state.json'} does not name the files of a dataset: {error}.") from error
+    for file in files:
+        if not file.is_file():
+            raise TrafficError(
+                f"{folder / 'state.json'} names {file.name}, which is not there. Is the folder complete?"
+            )
+    return files
 
 
 def _split_of(file: Path) -> str | None:
@@ -87,11 +96,12 @@ def _label_names(info: Path) -> dict[str, Sequence[str]]:
 def _rows(
     file: Path, split: str | None, names: Mapping[str, Sequence[str]], options: Options, bad: BadRows
 ) -> Iterator[Item]:
-    if _is_parquet(file) and _is_ours(file):
+    is_parquet = _is_parquet(file)
+    if is_parquet and _is_ours(file):
         yield from read_items(file)
         return
     roles: dict[str, str] | None = None
-    for number, row in enumerate(_parquet(file) if _is_parquet(file) else _arrow(file), 1):
+    for number, row in enumerate(_parquet(file) if is_parquet else _arrow(file), 1):
         if roles is None:
             roles = columns_of(list(row), options, file.name)
             roles = {role: name for role, name in roles.items() if role != "file"}

@@ -96,7 +96,7 @@ def _record(rows: _Rows, number: int, line: int, raw: bytes, prefix: str) -> Rec
         value: Any = orjson.loads(raw)
         orjson.dumps(value)  # which is stricter than reading: what is nested too deeply could not be kept
     except orjson.JSONDecodeError as error:
-        rows.refuse(line, f"{prefix}it is not valid JSON ({_why(error, raw)})", raw)
+        rows.refuse(line, f"{prefix}{_not_text(raw) or f'it is not valid JSON ({_why(error, raw)})'}", raw)
         return None
     except TypeError as error:
         rows.refuse(line, f"{prefix}it cannot be kept ({error})", raw)
@@ -105,6 +105,15 @@ def _record(rows: _Rows, number: int, line: int, raw: bytes, prefix: str) -> Rec
         rows.refuse(line, f"{prefix}it is {_kind(value)}, not a JSON object", raw)
         return None
     return Record(number, line, raw, cast("dict[str, Any]", value))
+
+
+def _not_text(raw: bytes) -> str:
+    """That a row is no UTF-8, with the byte that shows it; nothing where it is."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8 (the byte {raw[error.start]:#04x}, column {error.start + 1})"
+    return ""
 
 
 def _why(error: orjson.JSONDecodeError, raw: bytes) -> str:
@@ -217,19 +226,19 @@ def read_table(path: Path, options: Options, bad: BadRows) -> Iterator[Record]:
     csv.field_size_limit(options.longest)
     found = False
     with open_plain(path) as file:
-        taken: list[bytes] = []
-        reader = csv.reader(_text(file, path, rows, taken), delimiter=delimiter_of(head), strict=True)
-        names = _header(reader, path)
+        taken = _Taken(options.longest)
+        reader = csv.reader(_text(file, path, taken), delimiter=delimiter_of(head), strict=True)
+        names = _header(reader, path, taken)
         while (row := _next(reader, rows, taken)) is not None:
             line, cells = row
             if not any(cells):
                 continue
             found = True
-            reason = _wrong(cells, names)
+            reason = rows.too_long(taken.size) if taken.is_long else _wrong(cells, names)
             if reason:
-                rows.refuse(line, reason, b"".join(taken))
+                rows.refuse(line, reason, taken.raw)
             else:
-                yield Record(line, line, b"".join(taken), dict(zip(names, cells, strict=True)))
+                yield Record(line, line, taken.raw, dict(zip(names, cells, strict=True)))
     if not found and not bad.count:
         raise TrafficError(f"{path} holds no rows below its header. {WANTED}")
     bad.refuse()
@@ -248,12 +257,14 @@ def delimiter_of(head: bytes) -> str:
     return max(counts, key=lambda mark: counts[mark])
 
 
-def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
+def _header(reader: Iterator[list[str]], path: Path, taken: _Taken) -> list[str]:
     empty: list[str] = []
     try:
         names = [name.strip() for name in next(reader, empty)]
     except csv.Error as error:
         raise TrafficError(f"{path}, line 1: the header cannot be read: {error}.") from error
+    if taken.is_long:
+        raise TrafficError(f"{path}, line 1: the header has {taken.size:,} bytes. Is a line end missing?")
     again = {name for name in names if names.count(name) > 1 or not name}
     if again:
         listed = ", ".join(sorted(repr(name) for name in again))
@@ -261,17 +272,58 @@ def _header(reader: Iterator[list[str]], path: Path) -> list[str]:
     return names
 
 
-def _next(reader: Any, rows: _Rows, taken: list[bytes]) -> tuple[int, list[str]] | None:
+@final
+class _Taken:
+    """The lines of one row of a table as they were, as far as so many bytes are read of a row."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.skips = False
+        """Whether the row was given up within quotes: lines are passed over until these are closed."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin a new row."""
+        self._kept, self._quotes = bytearray(), 0
+        self.line = self.size = 0
+
+    def add(self, line: bytes, size: int, number: int) -> None:
+        """One line of `size` bytes, or its beginning where it is too long; `number` is that of the line."""
+        self.line = self.line or number
+        self.size += size
+        self._quotes += line.count(b'"')
+        if self.size <= self.longest or not self._kept:
+            self._kept += line
+
+    @property
+    def raw(self) -> bytes:
+        """The row; of one that is too long its beginning."""
+        return bytes(self._kept[:SHOWN] if self.is_long else self._kept)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it has more bytes than are read of a row."""
+        return self.size > self.longest
+
+    def give_up(self) -> None:
+        """Nothing more of the row is wanted."""
+        self.skips = self._quotes % 2 == 1
+
+
+def _next(reader: Any, rows: _Rows, taken: _Taken) -> tuple[int, list[str]] | None:
     """The next row that can be read, with the line it begins on; None: there is none."""
     while True:
         taken.clear()
-        line = reader.line_num + 1
         try:
-            return line, next(reader)
+            cells: list[str] = next(reader)
+            return taken.line, cells
         except StopIteration:
             return None
         except csv.Error as error:
-            rows.refuse(line, f"it is no row of a table ({error})", b"".join(taken))
+            if taken.is_long:
+                taken.give_up()
+            why = rows.too_long(taken.size) if taken.is_long else f"it is no row of a table ({error})"
+            rows.refuse(taken.line, why, taken.raw)
 
 
 def _wrong(cells: list[str], names: list[str]) -> str:
@@ -282,15 +334,26 @@ def _wrong(cells: list[str], names: list[str]) -> str:
     return ""
 
 
-def _text(file: BinaryIO, path: Path, rows: _Rows, taken: list[bytes]) -> Iterator[str]:
-    """The lines as text, each put into `taken` as it was."""
+def _text(file: BinaryIO, path: Path, taken: _Taken) -> Iterator[str]:
+    """The lines as text, each put into `taken` as it was.
+
+    Of a line that is too long comes its beginning, and a quote more where what was left out opens or closes one.
+    """
     number = 0
     try:
-        while raw := file.readline(rows.longest + 1):
+        while raw := file.readline(taken.longest + 1):
             number += 1
-            if len(raw) > rows.longest:
-                raise TrafficError(f"{path}, line {number}: {rows.too_long(len(raw))} at once. Is a line end missing?")
-            taken.append(raw)
+            size = len(raw)
+            if size > taken.longest:
+                quotes, end = raw.count(b'"', SHOWN), raw.endswith(b"\n")
+                raw = raw[:SHOWN].rstrip(b"\r\n")
+                while not end and (rest := file.readline(CHUNK)):
+                    size, quotes, end = size + len(rest), quotes + rest.count(b'"'), rest.endswith(b"\n")
+                raw += b'"' * (quotes % 2) + b"\n"
+            if taken.skips:
+                taken.skips = raw.count(b'"') % 2 == 0
+                continue
+            taken.add(raw, size, number)
             yield (raw.removeprefix(MARK) if number == 1 else raw).decode("utf-8", "surrogateescape")
     except (EOFError, zlib.error, OSError) as error:
         raise TrafficError(f"{path} cannot be read beyond line {number}: {error}. Is it complete?") from error

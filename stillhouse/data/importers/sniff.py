@@ -80,14 +80,14 @@ def _file(path: Path) -> str:
         if file.read(4) == b"PAR1":
             return "huggingface"
     head = read_head(path, WANTED).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.strip():
+        raise UsageError(f"{path} is empty.")
     if head.startswith((b"{", b"[")):
         return _json(path)
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace")
     columns = [name.strip().strip('"') for name in first.split(delimiter_of(head))]
     if len(columns) > 1 or _is_table(path):
         return _table(columns, path)
-    if not head.strip():
-        raise UsageError(f"{path} is empty.")
     return "text"
 
 

@@ -35,7 +35,7 @@ def test_rows_without_a_text_or_with_a_grade_that_is_none_are_bad(tmp_path):
     path.write_text("text,grade\n,1\na,7\nb,many\nc,0\n")
     items, bad = read(read_csv, path)
     assert [item.text for item in items] == ["c"]
-    assert "line 2: it has no text" in bad.listed()
+    assert "line 2: its column 'text' is empty" in bad.listed()
     assert "grades are from 0 to 1" in bad.listed()
     assert "'many' is not a number" in bad.listed()
 

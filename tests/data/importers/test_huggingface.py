@@ -75,3 +75,16 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (folder / "state.json").write_text("{}")
     with pytest.raises(TrafficError, match=r"state\.json does not name"):
         read(read_huggingface, folder)
+
+
+def test_files_that_are_torn_or_missing_are_named(tmp_path):
+    whole = tmp_path / "whole.parquet"
+    duckdb.sql("SELECT i::VARCHAR AS text FROM range(9000) t(i)").write_parquet(str(whole))
+    torn = tmp_path / "torn.parquet"
+    torn.write_bytes(whole.read_bytes()[:-100])
+    with pytest.raises(TrafficError, match=r"torn\.parquet cannot be read: .* Is it complete"):
+        read(read_huggingface, torn)
+    save(tmp_path / "set", pa.table({"text": ["a"], "label": [1]}))
+    (tmp_path / "set" / "data-00000-of-00001.arrow").unlink()
+    with pytest.raises(TrafficError, match=r"names data-00000-of-00001\.arrow, which is not there"):
+        read(read_huggingface, tmp_path / "set")

@@ -130,4 +130,23 @@ def test_rows_of_tables_that_do_not_fit_are_kept_with_their_line(tmp_path):
     with pytest.raises(TrafficError, match="no rows below its header"):
         read(read_table, write(tmp_path / "c", "a,b\n"))
     with pytest.raises(TrafficError, match="Is a line end missing"):
-        read(read_table, write(tmp_path / "d", "a,b\n" + "x" * 300), longest=100)
+        read(read_table, write(tmp_path / "d", "a,b" * 300), longest=100)
+
+
+@pytest.mark.parametrize("long", ["x" * 300_000 + ",y", '"' + "x" * 300_000 + '",y', '"' + "x\n" * 150_000 + '",y'])
+def test_rows_of_tables_that_are_too_long_are_bad_rows_and_the_others_are_read(tmp_path, long):
+    path = write(tmp_path / "a", f"text,label\na,b\n{long}\nc,d\n")
+    records, bad = read(read_table, path, longest=100_000)
+    assert records[-1].line == path.read_text().count("\n")
+    found = [each.value for each in records]
+    assert (found[0], found[-1]) == ({"text": "a", "label": "b"}, {"text": "c", "label": "d"})
+    assert len(found) == 2
+    assert "line 3: it is " in bad.listed()
+    assert "more than the 100,000 that are read" in bad.listed()
+
+
+def test_rows_that_are_no_utf_8_say_so(tmp_path):
+    row = '{"a": "grüße"}\n'
+    found, bad = values(write(tmp_path / "a", row.encode() + row.encode("latin-1")))
+    assert len(found) == 1
+    assert "line 2: it is not UTF-8 (the byte 0xfc, column 10)" in bad.listed()
