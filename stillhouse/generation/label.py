@@ -129,6 +129,7 @@ class Labeller:
         return self._labelled(item, found)
 
     def _messages(self, item: Item) -> list[dict[str, Any]]:
+        self.template.check_item(item)
         names = ", ".join(self.settings.labels)
         messages = self.template.fill({**item_values(item), **({"label_names": names} if names else {})})
         return with_pictures(messages, item.media, self._read_media)

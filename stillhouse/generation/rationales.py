@@ -112,6 +112,7 @@ class Reasoner:
 
     def begin(self, item: Item) -> Flow:
         """What is asked about an item, and the item with reasons; raises Unusable where none pass."""
+        self.template.check_item(item)
         known = known_answer(item)
         values = item_values(item)
         messages = with_pictures(self.template.fill(values), item.media, self._read_media)

@@ -90,6 +90,14 @@ class Template:
             if missing:
                 raise UsageError(f"Example {number} of the template fills no {{{missing[0]}}}, which its question has.")
 
+    def check_item(self, item: Item) -> None:
+        """Raise UsageError where nothing of an item would be told: it has no file, and no blank is filled by it."""
+        if not item.media and not any(name in OF_ITEMS or name.startswith(METADATA) for name in self.blanks):
+            raise UsageError(
+                "The template has no blank that an item fills: the same would be asked of every item. Write {text} "
+                "where its words belong."
+            )
+
     def fill(self, values: Mapping[str, str]) -> list[dict[str, Any]]:
         """The messages with every blank filled in, once: what is filled in is not read again.
 

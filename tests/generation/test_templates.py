@@ -122,3 +122,13 @@ def test_an_item_fills_what_it_has():
         Template(user="{text} {label}").fill(values)
     picture = Item(Kind.IMAGE, media=(Media("0" * 64, "image/png", "a.png", 3),))
     assert item_values(picture) == {"text": ""}
+
+
+def test_a_template_that_would_ask_the_same_of_every_item_is_refused():
+    item = Item(Kind.TEXT, ({"role": "user", "content": "where is it"},))
+    for user in ("", "Sort this.", "One of {label_names}."):
+        with pytest.raises(UsageError, match=r"no blank that an item fills.*Write \{text\}"):
+            Template(user=user).check_item(item)
+    for user in ("{text}", "For {metadata.team}."):
+        Template(user=user).check_item(item)
+    Template(user="What is this?").check_item(Item(Kind.IMAGE, media=(Media("d" * 64, "image/png", "a.png", 3),)))
