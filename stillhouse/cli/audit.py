@@ -85,15 +85,18 @@ def verify(
         else with_store(Where(home, database, master_key_file), lambda store: store.audit.verify(expected))
     )
     if json and verdict.is_whole:
-        emit({"whole": True, "entries": verdict.count, "hash": verdict.hash.hex(), "signed": verdict.signed})
+        told = {"whole": True, "entries": verdict.count, "hash": verdict.hash.hex(), "signed": verdict.signed}
+        emit({**told, "signature_unchecked": verdict.is_unchecked})
         return
     if not verdict.is_whole:
         raise DataError(
             f"The audit log was tampered with: {verdict.reason}. {verdict.count} entries before that are right, "
             f"the last of them has the hash {verdict.hash.hex()}."
         )
-    signed = f", signed up to entry {verdict.signed}" if verdict.signed is not None else ", not signed"
-    tell(f"{verdict.count} entries, each as it was written{signed}.")
+    signed = "not signed" if verdict.signed is None else f"signed up to entry {verdict.signed}"
+    if verdict.is_unchecked:
+        signed = "the signature not checked: that takes the master key (--master-key-file)"
+    tell(f"{verdict.count} entries, each as it was written, {signed}.")
     tell(f"Keep this hash elsewhere, for --expect next time: {verdict.hash.hex()}")
 
 

@@ -30,8 +30,8 @@ def data_delete(
 ) -> None:
     """Delete a version of a dataset and its files. Its number is not given again.
 
-    It is refused while other versions were made of it, unless these are to go as well. What learnt from it, such as a
-    student, stays as it is, and is named.
+    It is refused while other versions were made of it, unless these are to go as well, and while a legal hold protects
+    items of it. What learnt from it, such as a student, stays as it is, and is named.
 
     For example: stillhouse data delete support@2 --dry-run
     """

@@ -62,8 +62,9 @@ def data_redact(
     For example: stillhouse data redact support --how pseudonymise --types person,email,phone
 
     Messages, answers, reasons, labels, tags and metadata are looked through. The version that it is made of stays as
-    it is, unless --replace destroys its items; what else was made of that is left.
+    it is, unless --replace destroys its items, which a legal hold forbids; what else was made of that is left.
     """
+    from stillhouse.data.held import refuse_held
     from stillhouse.data.redact import Redactor, parse_types, redacted
 
     kinds = parse_types([kind.strip() for kind in types.split(",")] if types else [])
@@ -71,6 +72,8 @@ def data_redact(
 
     async def work(catalogue: Catalogue, store: Store) -> tuple[Version, Version | None, Redactor]:
         source = await catalogue.find(dataset)
+        if replace:
+            await refuse_held(store, project, [source])
         key = b"" if how is How.REDACT else bytes(32) if dry_run else _key(key_env, home, project, make=True)
         redactor = Redactor(how, kinds, key)
         items = _watched(redacted(catalogue.read(source), redactor, touched), source.items)

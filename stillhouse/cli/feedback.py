@@ -57,7 +57,13 @@ def list_feedback(
         tell("There is no feedback yet. Clients send it to POST /v1/feedback.")
     for row in rows:
         said: dict[str, Any] = orjson.loads(row.content)
-        parts = [said.get("rating"), _words(said.get("correction")), said.get("comment")]
+        worse = _words(said.get("rejected"))
+        parts = [
+            said.get("rating"),
+            _words(said.get("correction")),
+            worse and f"better than: {worse}",
+            said.get("comment"),
+        ]
         tell(f"{row.id}  {when(row.created)}  {row.completion}  {' · '.join(str(part) for part in parts if part)}")
 
 

@@ -23,6 +23,7 @@ from stillhouse.generation.local_line import LocalLine
 from stillhouse.generation.questions import Estimate, Tally
 from stillhouse.recipes.server import FILE, TeacherSection, read_server_file
 from stillhouse.recipes.terms import check_asked
+from stillhouse.teachers.address import check_address
 from stillhouse.teachers.api import Endpoint
 from stillhouse.teachers.asking import Patience
 from stillhouse.teachers.prices import AS_OF, Price, known_price, read_price
@@ -139,6 +140,7 @@ class Who:
 def find_teacher(wish: Wish, home: Path) -> Who:
     """Whom the options mean; raises UsageError where that is not clear. Nothing is opened."""
     if wish.teacher.startswith(("http://", "https://")):
+        check_address(wish.teacher, "--teacher")
         if wish.model is None:
             raise UsageError("A teacher given by its URL needs --model, the model to ask there.")
         return _priced(wish, Who(wish.model, wish.model, wish.teacher, wish.key_env))
@@ -156,12 +158,13 @@ def find_teacher(wish: Wish, home: Path) -> Who:
     return Who(name, name, f"local:{hash_folder(folder)}", None, folder, Price(), seconds=SLOW)
 
 
-def open_desk(wish: Wish, who: Who, home: Path, job: object) -> Desk:
-    """The desk that asks a teacher. `job` is what the budget is for: all that makes the same work, as JSON.
+def open_desk(wish: Wish, who: Who, home: Path, job: object, database: str | None = None) -> Desk:
+    """The desk that asks a teacher. `job` is what the budget is for: all that makes the same work, as JSON; `database`
+    is the one that keeps the terms of teachers.
 
     Raises TermsForbid where the teacher's terms do not let a model learn from its answers.
     """
-    for note in check_asked((who.name, who.model), Use.TRAIN, home):
+    for note in check_asked((who.name, who.model), Use.TRAIN, home, database):
         _say()(note)
     if wish.budget is not None and who.price is None:
         raise UsageError(

@@ -122,7 +122,7 @@ def generate_label(
     source = find_source(place, dataset)
     labeller = Labeller(who.model, asked, chosen, source.read_media, who.name)
     told = {"teacher": who.name, "url": who.url, "model": who.model, "template": asked.to_json(), **labeller.to_json()}
-    desk = open_desk(wish, who, folder, ["label", source.version.hash, who.url, told])
+    desk = open_desk(wish, who, folder, ["label", source.version.hash, who.url, told], database)
     work = Work(desk, who, source, labeller.begin, Step("label", (source.version.reference,), told))
     if dry_run:
         work.show_estimate(json)

@@ -108,7 +108,7 @@ def generate_rationales(
     source = find_source(place, dataset)
     reasoner = Reasoner(who.model, asked, chosen, source.read_media, who.name)
     told = {"teacher": who.name, "url": who.url, "model": who.model, "template": asked.to_json(), **reasoner.to_json()}
-    desk = open_desk(wish, who, folder, ["rationales", source.version.hash, who.url, told])
+    desk = open_desk(wish, who, folder, ["rationales", source.version.hash, who.url, told], database)
     work = Work(desk, who, source, reasoner.begin, Step("rationales", (source.version.reference,), told))
     if dry_run:
         work.show_estimate(json)

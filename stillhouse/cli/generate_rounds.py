@@ -121,7 +121,8 @@ class Task:
         keep_sifted(self.place, out, found, step, asked, json)
 
     def _desk(self, wish: Wish, who: Who) -> Desk:
-        return open_desk(wish, who, settings.home(self.place[1]), [self.verb, *self.job, who.url, dict(self.settings)])
+        job = [self.verb, *self.job, who.url, dict(self.settings)]
+        return open_desk(wish, who, settings.home(self.place[1]), job, self.place[2])
 
 
 def keep_sifted(place: Place, out: str, found: Sifted, step: Step, asked: Mapping[str, Any], json: bool) -> None:

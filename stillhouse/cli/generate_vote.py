@@ -10,7 +10,7 @@ import typer
 
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress
-from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption
+from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, Place, ProjectOption
 from stillhouse.cli.generate_data import find_source
 from stillhouse.cli.generate_desk import (
     BudgetOption,
@@ -107,11 +107,11 @@ def generate_vote(
     tied = [at for at in range(len(seats)) if settled.verdicts.tied[at] > 1]
     request = request_of(max_tokens, None)
     if dry_run:
-        _tell_plan(seats, settled, told, _asked(wish, seats, settled, (request, judge_template), (home, job)), json)
+        _tell_plan(seats, settled, told, _asked(wish, seats, settled, (request, judge_template), (place, job)), json)
         return
     asking: dict[str, Any] = {}
     if wish is not None and tied:
-        settled, asking = _broken(wish, seats, settled, (request, judge_template), (home, job), partial)
+        settled, asking = _broken(wish, seats, settled, (request, judge_template), (place, job), partial)
         options |= {
             "judge": wish.teacher,
             "judge_model": wish.model,
@@ -176,14 +176,14 @@ def _asked(
     seats: Sequence[Seat],
     settled: Settled,
     how: tuple[dict[str, Any], Path | None],
-    where: tuple[Path | None, Sequence[str]],
+    where: tuple[Place, Sequence[str]],
 ) -> Any:
     """What asking the judge would come to; None without one."""
     if wish is None:
         return None
-    folder = settings.home(where[0])
+    folder = settings.home(where[0][1])
     who = find_teacher(wish, folder)
-    desk = open_desk(wish, who, folder, ["vote", *where[1], who.url])
+    desk = open_desk(wish, who, folder, ["vote", *where[1], who.url], where[0][2])
     return desk.estimate(_questions(who.model, seats, settled, how).values()), who
 
 
@@ -192,7 +192,7 @@ def _broken(
     seats: Sequence[Seat],
     settled: Settled,
     how: tuple[dict[str, Any], Path | None],
-    where: tuple[Path | None, Sequence[str]],
+    where: tuple[Place, Sequence[str]],
     partial: bool,
 ) -> tuple[Settled, dict[str, Any]]:
     """The votes after a judge was asked about ties, and what asking came to."""
@@ -200,9 +200,9 @@ def _broken(
     from stillhouse.generation.rounds import Rounds
     from stillhouse.generation.vote import decide
 
-    folder = settings.home(where[0])
+    folder = settings.home(where[0][1])
     who = find_teacher(wish, folder)
-    rounds = Rounds(open_desk(wish, who, folder, ["vote", *where[1], who.url]), partial=partial)
+    rounds = Rounds(open_desk(wish, who, folder, ["vote", *where[1], who.url], where[0][2]), partial=partial)
     questions = _questions(who.model, seats, settled, how)
     replies = rounds(list(questions.values()))
     verdicts = decide(

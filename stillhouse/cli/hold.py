@@ -29,7 +29,7 @@ def place(
     database: DatabaseOption = None,
     json: AsJson = False,
 ) -> None:
-    """Protect stored calls from retention, from `DELETE`, from changes, and from erasure.
+    """Protect stored calls from retention, `DELETE`, changes and erasure, and datasets made of them from deletion.
 
     It holds from now on, also at servers that run, and for calls that come later.
 

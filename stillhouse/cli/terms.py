@@ -143,5 +143,6 @@ def _line(each: dict[str, Any]) -> str:
     parts = [each["teacher"], "allows " + (", ".join(each["allowed"]) or "nothing")]
     parts += [f"until {each['expires']}"] if each["expires"] else []
     parts += [f"models {', '.join(each['models'])}"] if each["models"] else []
-    parts += [f"name: {each['attribution']!r}"] if each["attribution"] else []
+    parts += [f"attribution {each['attribution']!r}"] if each["attribution"] else []
+    parts += [each["licence"]] if each["licence"] else []
     return "  ".join([*parts, *([each["source"]] if each["source"] else [])])

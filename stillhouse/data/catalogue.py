@@ -16,6 +16,7 @@ from typing import TypeVar, final
 
 import orjson
 
+from stillhouse.data.held import refuse_held
 from stillhouse.data.items import Item, hash_items
 from stillhouse.data.parquet import ParquetWriter, connect, read_items, read_reasons
 from stillhouse.data.versions import DROPPED, ERASED, ITEMS, Step, Version, check_name, is_reference, parse_reference
@@ -189,21 +190,27 @@ class Catalogue:
 
     async def going(self, version: Version, with_descendants: bool = False) -> Sequence[Version]:
         """What `delete` would delete; raises what it would raise."""
+        return (await self._going(version, with_descendants))[0]
+
+    async def _going(self, version: Version, with_descendants: bool) -> tuple[Sequence[Version], frozenset[str]]:
+        """The same, and the legal holds that were found to protect nothing of it; raises OnHold."""
         others = await self.descendants(version)
         if others and not with_descendants:
             raise UsageError(
                 f"{version.reference} cannot be deleted alone: of it were made "
                 f"{', '.join(each.reference for each in others)}. Delete these as well with --with-descendants."
             )
-        return [version, *others]
+        going = [version, *others]
+        return going, await refuse_held(self._store, self.project, going)
 
     async def delete(self, version: Version, with_descendants: bool = False, actor: str = SERVER) -> Sequence[Version]:
         """Delete a version and its files; what was deleted. Its number is not given again.
 
-        Raises UsageError when others were made of it, unless these are to go as well.
+        Raises UsageError when others were made of it, unless these are to go as well, and OnHold.
         """
-        going = await self.going(version, with_descendants)
-        digests = await self._store.datasets.delete(self.project, [(each.name, each.number) for each in going], actor)
+        going, holds = await self._going(version, with_descendants)
+        edges = [(each.name, each.number) for each in going]
+        digests = await self._store.datasets.delete(self.project, edges, actor, holds)
         for each in going:
             await asyncio.to_thread(_remove, each.path.parent)
         await self._store.files.release(digests)

@@ -49,7 +49,8 @@ def items_of_feedback(call: Item, said: Sequence[StoredFeedback]) -> Iterator[It
 async def gather(store: Store, project: str) -> tuple[list[Item], dict[str, int]]:
     """All that people said in a project as items, and how many came of what; the oldest feedback first.
 
-    Feedback on a call that is there no more, or holds no answer, is counted and gives nothing.
+    Feedback on a call that is there no more, or holds no answer, is counted and gives nothing; so is a call on which
+    there are only comments, or an answer liked less that says the same.
     """
     said: dict[str, list[StoredFeedback]] = {}
     after: str | None = None
@@ -60,7 +61,12 @@ async def gather(store: Store, project: str) -> tuple[list[Item], dict[str, int]
             after = each.id
         if page is None or not page.has_more:
             break
-    counts = {"feedback": sum(map(len, said.values())), "calls": len(said), "without a call": 0}
+    counts = {
+        "feedback": sum(map(len, said.values())),
+        "calls": len(said),
+        "without a call": 0,
+        "calls without anything to learn": 0,
+    }
     found: list[Item] = []
     names = list(said)
     for start in range(0, len(names), TOGETHER):
@@ -70,7 +76,9 @@ async def gather(store: Store, project: str) -> tuple[list[Item], dict[str, int]
             if item is None:
                 counts["without a call"] += 1
                 continue
-            found.extend(items_of_feedback(item, said[name]))
+            made = list(items_of_feedback(item, said[name]))
+            counts["calls without anything to learn"] += not made
+            found.extend(made)
     reviews = await store.reviews.list(project, ReviewState.DONE)
     for review in sorted(reviews, key=lambda each: each.id):
         found.extend(items_of_review(review))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -14,8 +14,9 @@ import orjson
 
 from stillhouse.chat import Message, TokenLogprob
 from stillhouse.errors import BadRow, TrafficError
+from stillhouse.wire.training_rows import OURS
 
-__all__ = ["Row", "open_plain", "parse_row", "read_head", "read_lines"]
+__all__ = ["Row", "open_plain", "parse_row", "read_head", "read_lines", "teacher_of"]
 
 ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 CONVERSATION_KEYS = ("conversation_id", "session_id", "thread_id")
@@ -39,7 +40,8 @@ class Row:
     """Rows of one conversation carry the same name."""
     soft: tuple[TokenLogprob, ...]
     """The answer's tokens with their likeliest alternatives, where they were recorded."""
-    model: str | None
+    teacher: str | None
+    """Who answered."""
     file: str
     line: int
 
@@ -133,17 +135,31 @@ def _parse(line: bytes, file: str, number: int) -> Row:
         raise _Unusable(f'it has none of "messages", "choices" and "prompt" (its keys: {keys})')
     if answer is not None and not answer.strip():
         raise _Unusable("its answer is empty")
-    model = data.get("model")
     return Row(
         messages=messages,
         answer=answer,
         truth=_truth(data.get("truth")),
         conversation=_conversation(data),
         soft=_tokens(logprobs) if logprobs else (),
-        model=model if isinstance(model, str) and model else None,
+        teacher=teacher_of(data),
         file=file,
         line=number,
     )
+
+
+def teacher_of(row: Mapping[str, Any]) -> str | None:
+    """Who answered a row, as it says: a teacher by its name, else a model; several with `+` between them.
+
+    Fine-tuning rows say it in keys of ours, `x_teacher` and `x_model`.
+    """
+    row = {key.removeprefix(OURS): value for key, value in row.items()}
+    inner = [_field(row.get(part), key) for part, key in (("source", "teacher"), ("facts", "model"))]
+    named = (row.get("teacher"), *inner, row.get("model"))
+    return next((name for name in named if isinstance(name, str) and name), None)
+
+
+def _field(value: Any, key: str) -> Any:
+    return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
 
 
 def _load(line: bytes) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from stillhouse.data.formats import read_lines
+from stillhouse.data.formats import read_lines, teacher_of
 from stillhouse.data.items import Item
 from stillhouse.errors import TermsForbid, UsageError
 
-__all__ = ["Book", "Terms", "Use", "check_use", "teachers_in", "teachers_of"]
+__all__ = ["Book", "Terms", "Use", "apart", "check_use", "teachers_in", "teachers_of"]
 
 DIGEST = 64
 """Digits of a SHA-256 in hex."""
@@ -135,7 +135,7 @@ def check_use(rows: Mapping[str | None, int], book: Book, use: Use, today: datet
     day = today or datetime.datetime.now(datetime.UTC).date()
     refused: list[str] = []
     notes: list[str] = []
-    for name, count in sorted(_apart(rows).items(), key=lambda pair: (pair[0] is None, pair[0] or "")):
+    for name, count in sorted(apart(rows).items(), key=lambda pair: (pair[0] is None, pair[0] or "")):
         if not name:
             continue
         terms = book.find(name)
@@ -170,32 +170,17 @@ def teachers_in(path: Path) -> Counter[str | None]:
             row: Any = orjson.loads(line)
         except ValueError:
             row = None
-        counts[_teacher(row)] += 1
+        counts[teacher_of(cast("dict[str, Any]", row)) if isinstance(row, dict) else None] += 1
     return counts
 
 
-def _apart(rows: Mapping[str | None, int]) -> Counter[str | None]:
+def apart(rows: Mapping[str | None, int]) -> Counter[str | None]:
     """Rows that several teachers answered together, `one+other` as a vote names them, counted for each of them."""
     counts: Counter[str | None] = Counter()
     for name, count in rows.items():
         for each in (name or "").split("+"):
             counts[each or None] += count
     return counts
-
-
-def _teacher(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return None
-    said = cast("dict[str, Any]", row)
-    inner = [_field(said.get(part), key) for part, key in (("source", "teacher"), ("facts", "model"))]
-    for name in (said.get("teacher"), *inner, said.get("model")):
-        if isinstance(name, str) and name:
-            return name
-    return None
-
-
-def _field(value: Any, key: str) -> Any:
-    return cast("dict[str, Any]", value).get(key) if isinstance(value, dict) else None
 
 
 def _use(word: Any) -> Use:

@@ -228,7 +228,7 @@ class _Collected:
         self._conversations: list[str | None] = []
         self._names: dict[str, str] = {}
         self._soft: dict[int, list[NDArray[np.float32]]] = {}
-        self._models: Counter[str] = Counter()
+        self._teachers: Counter[str] = Counter()
         self._misfits = {"prompt": 0, "answer": 0}
         self._read_answer = _remember(answer.read)
 
@@ -257,7 +257,7 @@ class _Collected:
         self._conversations.append(None if name is None else self._names.setdefault(name, name))
         if row.answer is not None:
             self.answered += 1
-            self._models.update([row.model] if row.model else [])
+            self._teachers.update([row.teacher] if row.teacher else [])
         return misfit
 
     def _read_truth(self, row: Row, known: bool) -> tuple[int, ...]:
@@ -295,7 +295,7 @@ class _Collected:
             seen_once=tuple(int((np.bincount(column[column >= 0]) == 1).sum()) for column in labels.T),
             kept_misfits=kept,
         )
-        teacher = min(self._models, key=lambda name: (-self._models[name], name), default=UNKNOWN_TEACHER)
+        teacher = min(self._teachers, key=lambda name: (-self._teachers[name], name), default=UNKNOWN_TEACHER)
         return Traffic(
             self._prompt,
             self._answer,

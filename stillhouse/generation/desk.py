@@ -280,7 +280,7 @@ class _Round:
         """The budget is used up."""
         most, spent, doubtful = self.desk.budget.most, self.ledger.spent, self.ledger.reserved
         lost = f" and at most {doubtful:.4f} was for answers that were lost on the way" if doubtful else ""
-        self.stopped = f"the next call may cost {amount:.4f}: of the budget of {most} {spent:.4f} is spent{lost}"
+        self.stopped = f"the next call may cost {amount:.4f}: of the budget of {most}, {spent:.4f} is spent{lost}"
         self._tell_change()
 
     async def _attempt(self, digest: str, body: bytes, amount: Decimal) -> Kept | Failure:

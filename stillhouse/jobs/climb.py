@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from stillhouse.data.terms import Book, Terms
 from stillhouse.jobs.job_folder import JobFolder
 from stillhouse.recipes.recipe import DistillRecipe
 from stillhouse.training.events import Event, Note, StageStarted
@@ -17,11 +18,18 @@ SHOWN = 512
 """Characters that a value of a job's metadata may have."""
 
 
-def climb(folder: JobFolder, name: str, seed: int, students: Sequence[str] = ("auto",)) -> None:
+def climb(
+    folder: JobFolder,
+    name: str,
+    seed: int,
+    students: Sequence[str] = ("auto",),
+    terms: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Distil one of some students, to be called `name`, from the rows of a job, and tell what it promises.
 
-    Rows kept as `valid` replace the sealed part. Killed and called again it does not do again what was finished.
-    Raises TrafficError when the answers are no labels.
+    `terms` are those of teachers, as the worker knows them; the model card lists them. Rows kept as `valid` replace the
+    sealed part. Killed and called again it does not do again what was finished. Raises TrafficError when the answers
+    are no labels.
     """
     from stillhouse.recipes.distill import distill
     from stillhouse.reports.sentences import cascade_promise, verdict_sentence
@@ -35,7 +43,8 @@ def climb(folder: JobFolder, name: str, seed: int, students: Sequence[str] = ("a
         seed=seed,
         name=name,
     )
-    outcome = distill(recipe, folder.path / "stages", _listener(folder.tell))
+    book = Book({each["teacher"]: Terms.from_json(each) for each in terms})
+    outcome = distill(recipe, folder.path / "stages", _listener(folder.tell), book=book)
     told = outcome.to_json()
     for number, rung in enumerate(told["ladder"], 1):
         folder.tell({"rung": number, "name": rung["name"], "valid_mean_token_accuracy": rung["agreement"]})

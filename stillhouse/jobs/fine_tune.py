@@ -8,12 +8,13 @@ from typing import Any
 
 import orjson
 
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import StillhouseError, TermsForbid
 from stillhouse.jobs.bases import Bases
 from stillhouse.jobs.course import Course, Site, fail
 from stillhouse.jobs.job_folder import JobFolder
 from stillhouse.jobs.publish import publish
 from stillhouse.jobs.settle import model_name, settle
+from stillhouse.jobs.terms import FORBIDDEN, JobTerms, check_terms
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import NewEvent, Status, TuningJob
 from stillhouse.wire.fine_tuning import NewJob, Settled, read_kept_job
@@ -36,7 +37,7 @@ async def validate(site: Site, job_id: str) -> None:
     if job is None or job.status is not Status.VALIDATING:
         return
     folder = JobFolder.of(site.home, job_id)
-    if not await _has_copied(site, job, folder):
+    if not await _has_copied(site, job, folder) or await _terms(site, job, folder) is None:
         return
     event = NewEvent("validated", "Files validated, moving job to queued state")
     if await site.store.jobs.queue(job_id, Status.VALIDATING, event) is None:
@@ -65,6 +66,9 @@ async def _learn(site: Site, job_id: str) -> None:
         return
     if not folder.has_rows and not await _has_copied(site, job, folder):  # it comes from a backup
         return
+    terms = await _terms(site, job, folder)  # which may have changed while it waited
+    if terms is None:
+        return
     settled = None if base.source is None else await _settled(job, asked, folder)
     name = model_name(base.name, asked.suffix, job_id)
 
@@ -73,12 +77,13 @@ async def _learn(site: Site, job_id: str) -> None:
         return replace(each, status=Status.RUNNING, owner=site.worker, settled=learnt_with, model=name)
 
     started = NewEvent("started", "Fine-tuning job started")
-    claimed = await site.store.jobs.move(job_id, [Status.QUEUED, Status.RUNNING], claim, [started])
+    claimed = await site.store.jobs.move(job_id, [Status.QUEUED, Status.RUNNING], claim, [started, *terms.events()])
     if claimed is None:
         return
     if settled is None or base.source is None:
         students = asked.distillation.students if asked.distillation else ("auto",)
-        folder.write_plan({"climb": {"name": name, "seed": asked.seed or 0, "students": students}})
+        plan = {"name": name, "seed": asked.seed or 0, "students": students, "terms": terms.to_json()}
+        folder.write_plan({"climb": plan})
     else:
         folder.write_plan({"tune": _plan(site, base.source, asked, settled)})
     course = Course(site, claimed, asked, folder, base.name)
@@ -113,6 +118,16 @@ async def _has_copied(site: Site, job: TuningJob, folder: JobFolder) -> bool:
         await asyncio.to_thread(folder.clear)
         return False
     return True
+
+
+async def _terms(site: Site, job: TuningJob, folder: JobFolder) -> JobTerms | None:
+    """On whose terms a job learns the rows in its folder; None where they forbid it: then the job has failed."""
+    try:
+        return await check_terms(site, read_kept_job(job.request), folder)
+    except TermsForbid as error:
+        await fail(site, job.id, FORBIDDEN, str(error), "training_file")
+        await asyncio.to_thread(folder.clear)
+        return None
 
 
 async def _copy(site: Site, job: TuningJob, folder: JobFolder, which: Which) -> None:

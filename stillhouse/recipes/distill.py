@@ -10,7 +10,7 @@ from typing import Any
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.bundle.certificate import Certificate
 from stillhouse.bundle.manifest import Manifest
-from stillhouse.data.terms import Use
+from stillhouse.data.terms import Book, Use
 from stillhouse.data.understand import describe
 from stillhouse.errors import TrafficError
 from stillhouse.evaluation.certificate import certify
@@ -76,11 +76,22 @@ class Outcome:
         }
 
 
-def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = False, command: str = "") -> Outcome:
-    """Run a recipe; what an earlier run in this home has finished is not done again."""
+def distill(
+    recipe: DistillRecipe,
+    home: Path,
+    tell: Listener,
+    *,
+    fresh: bool = False,
+    command: str = "",
+    book: Book | None = None,
+) -> Outcome:
+    """Run a recipe; what an earlier run in this home has finished is not done again.
+
+    The terms of teachers are those of `book`, else those known in the home folder.
+    """
     require("train", "distil a student")
     check_place(recipe, home)
-    for warning in check_data(recipe.data, Use.TRAIN, home):
+    for warning in check_data(recipe.data, Use.TRAIN, home, book=book):
         tell(Note(warning, warning=True))
     encoder, note = choose_encoder(recipe.encoder)
     rungs = find_rungs(recipe, encoder)
@@ -101,7 +112,7 @@ def distill(recipe: DistillRecipe, home: Path, tell: Listener, *, fresh: bool = 
         manifest = _manifest(recipe, material, chosen, certificate)
         facts = Facts(recipe, material, stages.room.hardware, time.monotonic() - started, command)
         record = keep_record(facts, manifest, certificate, ladder, said)
-        record = replace(record, terms=terms_told(recipe.data, home))
+        record = replace(record, terms=terms_told(recipe.data, home, book=book))
         candidate = chosen.candidate
         write_bundle(recipe.out, candidate.served_files, record, candidate.trained_files)
     return Outcome(record, choice, recipe.out, _hashes(recipe.out))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from stillhouse.errors import UsageError
+from stillhouse.teachers.address import check_address
 
 __all__ = ["ApiSection"]
 
@@ -37,9 +37,7 @@ class ApiSection:
     """For classification, the labels; by default those that rows of the data have."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(f"url = {self.url!r} is no address of an API, such as http://localhost:8000/v1.")
+        check_address(self.url, "url")
         if self.at_once < 1:
             raise UsageError(f"at_once must be 1 or more; it is {self.at_once}.")
         ours = sorted(set(self.request) & set(OURS))

@@ -18,6 +18,7 @@ from stillhouse.models.factored import has_factors, merge
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.samples import Bytes, draw_samples, read_pictures, read_samples
+from stillhouse.recipes.terms import attributions, terms_beside
 from stillhouse.recipes.whole_folder import check_out, written_whole
 
 __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
@@ -131,6 +132,8 @@ class Outcome:
     files: dict[str, str]
     """Every file by its path in the folder, with its SHA-256."""
     notes: tuple[str, ...]
+    terms: tuple[Mapping[str, Any], ...] = ()
+    """On whose terms the student learnt, as its record says."""
 
     def to_json(self) -> dict[str, Any]:
         """What `export.json` and `--json` say; holds no time, path or machine but where it lies."""
@@ -141,6 +144,7 @@ class Outcome:
             "samples": self.samples,
             "files": self.files,
             "notes": list(self.notes),
+            **({"terms": list(self.terms)} if self.terms else {}),
         }
 
 
@@ -178,8 +182,10 @@ def export_student(
             tell(f"Comparing on {samples.origin}")
         found = Parity(1.0, 0.0, 0) if absent else target.verify(subject, waiting, samples)
         parity = check(found, target.tolerance, f"The export to {to}")
-        notes = (*made.notes, *([MERGED] if merged else []), *([absent] if absent else []))
-        outcome = Outcome(out.resolve(), to, parity, target.tolerance, samples.origin, _hashes(waiting), notes)
+        terms = terms_beside(subject.folder)
+        notes = (*made.notes, *([MERGED] if merged else []), *([absent] if absent else []), *attributions(terms))
+        files = _hashes(waiting)
+        outcome = Outcome(out.resolve(), to, parity, target.tolerance, samples.origin, files, notes, terms)
         _write_record(waiting / RECORD, subject, outcome)
     return outcome
 

@@ -21,7 +21,7 @@ from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.sections import SourceKind, TaskName
 from stillhouse.recipes.teach import Work, look_at, teach
-from stillhouse.recipes.terms import check_training
+from stillhouse.recipes.terms import check_training, training_terms
 from stillhouse.recipes.training import TrainRecipe
 from stillhouse.training.distributed import Company, handed_out, launch, leading
 from stillhouse.training.events import Listener, Note
@@ -241,6 +241,7 @@ def _record(recipe: TrainRecipe, rows: Rows, depends: dict[str, Any], options: R
             **datasets_behind([recipe.data.train, recipe.data.selection, recipe.data.test]),
         },
         "teachers": dict(zip(recipe.teacher.names, depends["teachers"], strict=True)),
+        "terms": [asdict(each) for each in training_terms(recipe, options.home)],
         "seed": recipe.seed,
         "versions": versions(),
     }

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from stillhouse.data.personal.span import How, Type
 from stillhouse.data.terms import Terms, Use
 from stillhouse.errors import UsageError
 from stillhouse.recipes.toml import fill, read_toml
 from stillhouse.storage.records import Durability
+from stillhouse.teachers.address import check_address
 
 __all__ = [
     "FILE",
@@ -88,11 +88,7 @@ class TeacherSection:
     def __post_init__(self) -> None:
         if self.terms is not None:
             self.terms.of("teacher")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-            raise UsageError(
-                f"base_url = {self.base_url!r} is no address of an API, such as https://api.openai.com/v1."
-            )
+        check_address(self.base_url, "base_url")
         if self.key_env is not None and (KEY.fullmatch(self.key_env) or not VARIABLE.fullmatch(self.key_env)):
             raise UsageError(
                 "key_env is the name of an environment variable, such as OPENAI_API_KEY, not the key itself."
@@ -103,6 +99,11 @@ class TeacherSection:
             raise UsageError("timeout must be more than 0, and connections 1 or more.")
         if not 0 <= self.harvest_logprobs <= MOST_LIKELY:
             raise UsageError(f"harvest_logprobs must be from 0 to {MOST_LIKELY}; it is {self.harvest_logprobs}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which its models answer: those that clients ask for, and those that they have there."""
+        return (*self.models, *self.models.values())
 
     @property
     def alternatives(self) -> int:
@@ -172,7 +173,7 @@ class ServerFile:
     def terms(self) -> dict[str, Terms]:
         """The terms that the file has, by the name of the teacher."""
         return {
-            name: section.terms.of(name, (*section.models, *section.models.values()))
+            name: section.terms.of(name, section.names)
             for name, section in self.teachers.items()
             if section.terms is not None
         }

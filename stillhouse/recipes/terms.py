@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+import orjson
 
 from stillhouse import settings
 from stillhouse.bundle.manifest import Manifest
 from stillhouse.data.catalogue import Catalogue
 from stillhouse.data.parquet import connect
-from stillhouse.data.terms import Book, Terms, Use, check_use, teachers_in
+from stillhouse.data.terms import Book, Terms, Use, apart, check_use, teachers_in
 from stillhouse.data.versions import is_reference
 from stillhouse.errors import StorageError
 from stillhouse.recipes.server import read_server_file
@@ -24,24 +27,33 @@ if TYPE_CHECKING:
     from stillhouse.recipes.training import TrainRecipe
 
 __all__ = [
+    "attributions",
     "check_asked",
     "check_data",
     "check_served",
     "check_training",
     "known_terms",
     "teachers_of_data",
+    "terms_beside",
     "terms_of",
     "terms_told",
+    "training_terms",
 ]
 
+RECORD = "record.json"
+"""What a run says of itself, in the folder of its student."""
 Data = Sequence[str | Path]
 """Files of traffic, Parquet files of versions, or references such as `support@3`."""
 
 
 async def terms_of(store: Store, home: Path) -> Book:
-    """All terms that are known: of the database, and of `stillhouse.toml`, which goes before it."""
+    """All terms that are known: of the database, and of `stillhouse.toml`, which goes before it, and whose models
+    answer for the teachers that it names."""
+    file = read_server_file(home)
     kept = {name: Terms.from_json(each) for name, each in (await store.teacher_terms.all()).items()}
-    return Book({**kept, **read_server_file(home).terms})
+    named = {name: file.teachers[name].names for name in kept if name in file.teachers}
+    kept |= {name: replace(kept[name], models=(*kept[name].models, *models)) for name, models in named.items()}
+    return Book({**kept, **file.terms})
 
 
 def known_terms(home: Path, database: str | None = None) -> Book:
@@ -78,13 +90,14 @@ def check_data(
     asked: Iterable[str] = (),
     database: str | None = None,
     project: str = "default",
+    book: Book | None = None,
 ) -> list[str]:
     """Refuse a use of data that the terms of a teacher forbid: of who answered its rows, or is `asked` in the run.
 
     Raises TermsForbid; returns notes about teachers whose terms nobody has written down. Where no terms are known at
-    all, the data are not read for that.
+    all, the data are not read for that. The terms are those of `book`, else those known in the home folder.
     """
-    book = known_terms(home, database)
+    book = known_terms(home, database) if book is None else book
     if not book.terms:
         return []
     rows = teachers_of_data(data, home, database, project)
@@ -111,12 +124,13 @@ def check_served(students: Iterable[Manifest], home: Path, database: str | None)
     return check_use(rows, book, Use.SERVE)
 
 
-def terms_told(data: Data, home: Path) -> tuple[TeacherTerms, ...]:
-    """Who answered the rows of a run and on which terms, for its record; nothing where no terms are known."""
-    book = known_terms(home)
+def terms_told(data: Data, home: Path, asked: Iterable[str] = (), book: Book | None = None) -> tuple[TeacherTerms, ...]:
+    """Who answered the rows of a run, or was asked in it, and on which terms, for its record; nothing where no terms
+    are known."""
+    book = known_terms(home) if book is None else book
     if not book.terms:
         return ()
-    counts = teachers_of_data(data, home, None, "default")
+    counts = Counter({**dict.fromkeys(asked, 0), **apart(teachers_of_data(data, home, None, "default"))})
     return tuple(_told(name, rows, book.find(name)) for name, rows in counts.most_common() if name)
 
 
@@ -129,11 +143,41 @@ def _told(name: str, rows: int, terms: Terms | None) -> TeacherTerms:
     )
 
 
+def terms_beside(student: Path) -> tuple[Mapping[str, Any], ...]:
+    """On whose terms a student learnt, by the record in its folder; nothing where there is none."""
+    try:
+        record: Any = orjson.loads((student / RECORD).read_bytes())
+        told: Any = record["terms"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ()
+    listed = cast("list[Any]", told) if isinstance(told, list) else []
+    return tuple(cast("Mapping[str, Any]", each) for each in listed if isinstance(each, dict))
+
+
+def attributions(terms: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The words that some terms want beside whatever is made of the answers, each as a sentence."""
+    said = {str(each["attribution"]): str(each["name"]) for each in terms if each.get("attribution")}
+    return [f"Attribution that must go with it, for the answers of {name}: {words}" for words, name in said.items()]
+
+
 def check_training(recipe: TrainRecipe, home: Path) -> list[str]:
     """The same for a training recipe: its rows, and the teachers that it asks."""
-    section, api = recipe.data, recipe.teacher.api
-    data = [each for each in (section.train, section.selection, section.test) if each and each.suffix != ".npz"]
-    return check_data(data, Use.TRAIN, home, asked=[*recipe.teacher.names, *([api.model] if api else [])])
+    return check_data(_rows_of(recipe), Use.TRAIN, home, asked=_asked_by(recipe))
+
+
+def training_terms(recipe: TrainRecipe, home: Path) -> tuple[TeacherTerms, ...]:
+    """On whose terms a training recipe learns, for its record."""
+    return terms_told(_rows_of(recipe), home, _asked_by(recipe))
+
+
+def _rows_of(recipe: TrainRecipe) -> list[Path]:
+    section = recipe.data
+    return [each for each in (section.train, section.selection, section.test) if each and each.suffix != ".npz"]
+
+
+def _asked_by(recipe: TrainRecipe) -> list[str]:
+    api = recipe.teacher.api
+    return [*recipe.teacher.names, *([api.model] if api else [])]
 
 
 async def _place(reference: str, home: Path, database: str | None, project: str) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 from stillhouse.data.items import Item
-from stillhouse.data.terms import Book, Terms
+from stillhouse.data.terms import Book, Terms, apart
 from stillhouse.data.versions import Version
 from stillhouse.reports import figures, pages
 
@@ -82,7 +82,7 @@ class Sheet:
     @property
     def terms(self) -> list[tuple[str, int, Terms | None]]:
         """Each teacher with its rows and its terms, None where nobody wrote them down."""
-        named = [(name, rows) for name, rows in self.contents.teachers.most_common() if name]
+        named = [(name, rows) for name, rows in apart(self.contents.teachers).most_common() if name]
         return [(name, rows, self.book.find(name)) for name, rows in named]
 
     def to_json(self) -> dict[str, Any]:

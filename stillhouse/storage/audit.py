@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import orjson
@@ -115,11 +116,11 @@ class Audit:
         count = head.entries if head else 0
         marks = {START} if expect is None else {expect}
         if head and head.signed_hash is not None:
-            marks.add(bytes(head.signed_hash))
+            marks.add(_bytes(head.signed_hash))
         verdict, found = await self._check_rows(count, marks)
         if not verdict.is_whole:
             return verdict
-        if head and bytes(head.hash) != verdict.hash:
+        if head and _bytes(head.hash) != verdict.hash:
             return _wrong(verdict, count, f"row {count} is not the one that the head of the log names")
         if expect is not None and expect not in found:
             return _wrong(verdict, None, "no row has the hash that was expected: the log was cut or written anew")
@@ -159,7 +160,7 @@ class Audit:
         """Whether the master key has signed what stands here; unchecked where it is not at hand."""
         masters = self._masters.all() if self._masters else ()
         if not masters:
-            return verdict
+            return replace(verdict, is_unchecked=vault is not None or (head is not None and head.signature is not None))
         if head is None or head.signature is None:
             if vault is None and not verdict.count:
                 return verdict
@@ -167,9 +168,9 @@ class Audit:
             if vault is None:
                 words = "a master key is at hand, but there is no vault: `stillhouse vault init` begins to sign the log"
             return _wrong(verdict, None, words)
-        signed = bytes(head.signed_hash)
+        signed = _bytes(head.signed_hash)
         message = head_message(head.signed_entries, signed)
-        if not any(each.has_signed(message, bytes(head.signature)) for each in masters):
+        if not any(each.has_signed(message, _bytes(head.signature)) for each in masters):
             return _wrong(verdict, None, "the signature of the head is none of the master key")
         if found.get(signed) != head.signed_entries:
             words = f"row {head.signed_entries} is not the one that was signed: the log was cut or written anew"
@@ -206,7 +207,7 @@ def check_entries(entries: Sequence[dict[str, Any]]) -> Verdict:
 
 def _next(verdict: Verdict, row: Row[Any]) -> Verdict:
     """The verdict once one more row of the table is looked at."""
-    content = bytes(row.content)
+    content = _bytes(row.content)
     try:
         told: dict[str, Any] = orjson.loads(content)
         beside = {"number": row.number, "time": row.time, "project": row.project, "action": row.action}
@@ -214,7 +215,7 @@ def _next(verdict: Verdict, row: Row[Any]) -> Verdict:
             return _wrong(verdict, verdict.count + 1, f"row {row.number} was changed: its columns say something else")
     except (ValueError, KeyError, TypeError):
         return _wrong(verdict, verdict.count + 1, f"row {row.number} was changed: it cannot be read")
-    return _follow(verdict, told, content, bytes(row.hash).hex())
+    return _follow(verdict, told, content, _bytes(row.hash).hex())
 
 
 def _follow(verdict: Verdict, told: dict[str, Any], content: bytes, hashed: str) -> Verdict:
@@ -234,6 +235,11 @@ def _wrong(verdict: Verdict, row: int | None, reason: str) -> Verdict:
     return Verdict(verdict.count, verdict.hash, bad=row, reason=reason)
 
 
+def _bytes(value: Any) -> bytes:
+    """What stands in a column of bytes; whoever tampers with SQLite may leave a text there."""
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value or b"")
+
+
 def _wanted(project: str | None, action: str | None) -> list[Any]:
     wanted: list[Any] = [] if project is None else [AUDIT_LOG.c.project == project]
     if action is not None:
@@ -244,4 +250,4 @@ def _wanted(project: str | None, action: str | None) -> list[Any]:
 def _entry(row: Row[Any]) -> Entry:
     told: dict[str, Any] = orjson.loads(row.content)
     event = Event(*[told[name] for name in ("action", "actor", "project", "object", "outcome", "details")])
-    return Entry(row.number, row.time, event, bytes.fromhex(told["previous"]), bytes(row.hash))
+    return Entry(row.number, row.time, event, bytes.fromhex(told["previous"]), _bytes(row.hash))

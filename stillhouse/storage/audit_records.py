@@ -77,6 +77,8 @@ class Verdict:
     """The first row that is wrong, or lacks."""
     reason: str = ""
     """What is wrong."""
+    is_unchecked: bool = False
+    """Whether there is a signature that nobody could check, for want of the master key."""
 
     @property
     def is_whole(self) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, final
 
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from stillhouse.errors import OnHold
 from stillhouse.storage.audit import Audit
 from stillhouse.storage.audit_records import SERVER, Event
 from stillhouse.storage.database import Database
 from stillhouse.storage.dataset_records import Edge, StoredMedia, StoredUse, StoredVersion
+from stillhouse.storage.holds import Hold, hold_beside
 from stillhouse.storage.tables import (
     DATASET_MEDIA,
     DATASET_PARENTS,
@@ -114,13 +116,18 @@ class Datasets:
         async with self._database.reading() as connection:
             return sorted((row.name, row.number) for row in await connection.execute(query))
 
-    async def delete(self, project: str, edges: Sequence[Edge], actor: str = SERVER) -> list[str]:
+    async def delete(
+        self, project: str, edges: Sequence[Edge], actor: str = SERVER, holds: Collection[str] = ()
+    ) -> list[str]:
         """Forget versions, but for their numbers; the digests of the files that their items carried.
 
-        What learnt from them, and that versions were made of them, stays known.
+        What learnt from them, and that versions were made of them, stays known. `holds` are those that were found to
+        protect nothing in them; raises OnHold where there is another by now.
         """
 
-        async def change(connection: AsyncConnection) -> list[str]:
+        async def change(connection: AsyncConnection) -> list[str] | Hold:
+            if hold := await hold_beside(connection, project, holds):
+                return hold
             digests: set[str] = set()
             for start in range(0, len(edges), TOGETHER):
                 some = edges[start : start + TOGETHER]
@@ -134,7 +141,10 @@ class Datasets:
                 await self._audit.append(connection, *events)
             return sorted(digests)
 
-        return await self._writer.change(change)
+        deleted = await self._writer.change(change)
+        if isinstance(deleted, Hold):
+            raise OnHold(deleted.words)
+        return deleted
 
     async def bury(self, project: str, edge: Edge, step: bytes) -> list[str]:
         """Keep of a version only that it was, with another step; the digests of the files that its items carried.

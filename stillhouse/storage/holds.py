@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -15,10 +15,10 @@ from stillhouse.storage.audit import Audit
 from stillhouse.storage.audit_records import Event, anonymous
 from stillhouse.storage.database import Database
 from stillhouse.storage.ids import new_id
-from stillhouse.storage.tables import COMPLETIONS, HOLDS
+from stillhouse.storage.tables import COMPLETIONS, FEEDBACK, HOLDS
 from stillhouse.storage.writer import Writer
 
-__all__ = ["Hold", "Holds", "Protected", "hold_on_subject", "holds_on", "protected"]
+__all__ = ["Hold", "Holds", "Protected", "hold_beside", "hold_on_subject", "holds_on", "protected"]
 
 LOCK = 5_742_906_819
 """By this number programs that delete and those that place holds wait for each other on PostgreSQL."""
@@ -36,6 +36,11 @@ class Hold:
     created: int
     subject: str | None = None
     completion: str | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is on all of a project."""
+        return self.subject is None and self.completion is None
 
     @property
     def words(self) -> str:
@@ -125,6 +130,17 @@ class Holds:
         async with self._database.reading() as connection:
             return await _subject_hold(connection, project, subject)
 
+    async def origins(self, hold: Hold) -> tuple[str | None, list[str]]:
+        """By what items that come of what is held are known: the subject; of one call, that and the feedback on it."""
+        if hold.completion is None:
+            return hold.subject, []
+        mine = (COMPLETIONS.c.project == hold.project) & (COMPLETIONS.c.id == hold.completion)
+        said = (FEEDBACK.c.project == hold.project) & (FEEDBACK.c.completion == hold.completion)
+        async with self._database.reading() as connection:
+            subject = (await connection.execute(select(COMPLETIONS.c.subject).where(mine))).scalar()
+            feedback = (await connection.execute(select(FEEDBACK.c.id).where(said))).scalars().all()
+        return None if subject is None else bytes(subject).decode(), [hold.completion, *feedback]
+
 
 async def holds_on(connection: AsyncConnection, project: str, completion_id: str, subject: str | None) -> Hold | None:
     """The hold that protects a call, to be asked in the transaction that would delete it; None where none does."""
@@ -135,12 +151,20 @@ async def holds_on(connection: AsyncConnection, project: str, completion_id: str
     return await _first(connection, project, named)
 
 
+async def hold_beside(connection: AsyncConnection, project: str, known: Collection[str]) -> Hold | None:
+    """A hold of a project that is none of those known, to be asked in the transaction that deletes what these allow;
+    None where there is no other."""
+    await _wait_for_others(connection)
+    rows = await connection.execute(select(HOLDS).where(HOLDS.c.project == project).order_by(HOLDS.c.created))
+    return next((_hold(row) for row in rows if row.id not in known), None)
+
+
 async def protected(connection: AsyncConnection, project: str) -> Protected:
     """All that holds of a project protect, to be asked in the transaction that deletes."""
     await _wait_for_others(connection)
     holds = [_hold(row) for row in await connection.execute(select(HOLDS).where(HOLDS.c.project == project))]
     return Protected(
-        any(hold.subject is None and hold.completion is None for hold in holds),
+        any(hold.is_whole for hold in holds),
         frozenset(hold.subject for hold in holds if hold.subject is not None),
         frozenset(hold.completion for hold in holds if hold.completion is not None),
     )

@@ -10,17 +10,17 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from types import TracebackType
 from typing import final
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from stillhouse.chat import ChatCall, Relayed, Route
-from stillhouse.errors import TeacherError, TeacherUnavailable, UsageError
+from stillhouse.errors import TeacherError, TeacherUnavailable
+from stillhouse.teachers.address import chat_address
 from stillhouse.teachers.asking import Failure, Patience, read_retry_after, wait_before_retry
 from stillhouse.wire.chat import replace_model
 from stillhouse.wire.models import read_models
 
-__all__ = ["Endpoint", "Heard", "TeacherApi", "TeacherModel", "chat_address"]
+__all__ = ["Endpoint", "Heard", "TeacherApi", "TeacherModel"]
 
 LOST = (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, aiohttp.ClientResponseError, OSError)
 SECRET = 12
@@ -296,16 +296,3 @@ def _busy(calls: int) -> TeacherUnavailable:
     error = TeacherUnavailable(f"{calls} calls are under way to this teacher or wait already. Try again later.", 429)
     error.retry_after = 1.0
     return error
-
-
-def chat_address(url: str) -> str:
-    """Where an API's chat completions are, given its base URL: a bare host means `/v1`."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"The teacher's URL {url!r} is not that of an API. It looks like http://localhost:8000/v1")
-    if parts.username or parts.password:
-        raise UsageError("The teacher's URL holds a user or a password. Keys belong into an environment variable.")
-    path = parts.path.rstrip("/") or "/v1"
-    if not path.endswith("/chat/completions"):
-        path += "/chat/completions"
-    return parts._replace(path=path).geturl()

@@ -13,7 +13,7 @@ import orjson
 from stillhouse.wire.errors import WireError
 from stillhouse.wire.fields import Fields, read_body
 from stillhouse.wire.fine_tuning import NewJob, Progress, read_job, write_job
-from stillhouse.wire.training_rows import FEWEST, MESSAGE_KEYS
+from stillhouse.wire.training_rows import FEWEST, MESSAGE_KEYS, MODEL
 
 __all__ = [
     "LATEST",
@@ -78,8 +78,11 @@ def read_distillation(body: bytes, base: str) -> NewDistillation:
     )
 
 
-def training_row(messages: bytes, answer: bytes) -> dict[str, Any] | None:
-    """A stored completion as a row of a training file; None where there is no whole answer to learn."""
+def training_row(messages: bytes, answer: bytes, model: str | None = None) -> dict[str, Any] | None:
+    """A stored completion as a row of a training file; None where there is no whole answer to learn.
+
+    `model` is the one that answered, by which terms are found.
+    """
     told = Fields(orjson.loads(answer))
     choices = cast(Sequence[Mapping[str, Any]], told.get("choices") or [])
     if not choices or choices[0].get("finish_reason") not in ("stop", "tool_calls", None):
@@ -96,7 +99,8 @@ def training_row(messages: bytes, answer: bytes) -> dict[str, Any] | None:
         if turn["role"] == "assistant":
             turn["weight"] = 0  # what was said before is part of the question
     row: dict[str, Any] = {"messages": [*turns, {"role": "assistant", **kept}]}
-    return row | ({"tools": told.get("tools")} if told.get("tools") else {})
+    row |= {"tools": told.get("tools")} if told.get("tools") else {}
+    return row | ({MODEL: model} if model else {})
 
 
 def hold_out(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:

@@ -10,7 +10,7 @@ import orjson
 from stillhouse.errors import StillhouseError
 from stillhouse.wire.fine_tuning import Method
 
-__all__ = ["FEWEST", "MESSAGE_KEYS", "BadTrainingFile", "Which", "read_training_rows"]
+__all__ = ["FEWEST", "MESSAGE_KEYS", "MODEL", "OURS", "BadTrainingFile", "Which", "read_training_rows"]
 
 Which = Literal["training", "validation"]
 Row = dict[str, Any]
@@ -26,6 +26,8 @@ PAIR_KEYS = {"preferred_completion": "preferred_output", "non_preferred_completi
 """What an older description called the two answers of a pair."""
 OURS = "x_"
 """Keys that begin so are ours, and never wrong."""
+MODEL = "x_model"
+"""The model that gave the answer of a row: by that name the terms are found on which it may be learnt."""
 
 
 class BadTrainingFile(StillhouseError):

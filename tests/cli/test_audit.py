@@ -59,7 +59,29 @@ def test_tampering_is_named_and_fails(told, tmp_path):
 
 
 @pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
-def test_the_end_is_signed_where_there_is_a_vault(told):
+def test_a_text_that_sql_left_in_place_of_bytes_is_tampering_as_well(told, tmp_path):
+    for name in ("ann", "bob", "eve"):
+        told("keys", "create", name)
+    with sqlite3.connect(tmp_path / "stillhouse.db") as connection:
+        words = "replace(CAST(content AS TEXT), 'key.created', 'key.granted')"
+        connection.execute(f"UPDATE audit_log SET content = {words} WHERE number = 2")
+    code, words = told("audit", "verify")
+    assert code == 1
+    assert "row 2 was changed" in words
+    with sqlite3.connect(tmp_path / "stillhouse.db") as connection:
+        connection.execute("UPDATE audit_log SET hash = 'abc' WHERE number = 1")
+        connection.execute("UPDATE audit_head SET hash = 'abc'")
+    assert "row 1 was changed" in told("audit", "verify")[1]
+    assert told("audit", "list")[0] == 0
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+def test_the_end_is_signed_where_there_is_a_vault(told, tmp_path):
     assert told("vault", "init")[0] == 0
     told("keys", "create", "ann")
     assert "signed up to entry 2" in told("audit", "verify")[1]
+    (tmp_path / "master.key").rename(tmp_path / "elsewhere.key")
+    assert "the signature not checked: that takes the master key" in told("audit", "verify")[1]
+    assert json.loads(told("audit", "verify", "--json")[1])["signature_unchecked"]
+    found = json.loads(told("audit", "verify", "--master-key-file", str(tmp_path / "elsewhere.key"), "--json")[1])
+    assert (found["signed"], found["signature_unchecked"]) == (2, False)

@@ -41,3 +41,15 @@ def test_what_learnt_from_it_is_named(told_json, tmp_path, capsys):
     captured = capsys.readouterr()
     assert json.loads(captured.out)["used_by"] == [{"version": "support@1", "kind": "bundle", "user": "/models/a"}]
     assert "/models/a learnt from support@1" in " ".join(captured.err.split())
+
+
+def test_a_legal_hold_is_told_and_nothing_goes(told, told_json, tmp_path, capsys):
+    told_json("filter", "support", "--model", "m1", "--to", "ones")
+    assert run(["hold", "place", "case 7", "--home", str(tmp_path / "home"), "--json"]) == 0
+    hold = json.loads(capsys.readouterr().out)
+    for more in ([], ["--dry-run"]):
+        code, words = told("delete", "ones@1", *more)
+        assert code == 1
+        assert "ones@1 has items on hold, and stays." in " ".join(words.split())
+        assert f"stillhouse hold release {hold['id']}" in " ".join(words.split())
+    assert [each["reference"] for each in told_json("list")["versions"]] == ["ones@1", "support@1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from stillhouse.cli.main import run
 from tests.cli.datasets_for_tests import told, told_json
 from tests.data.importers.reading import picture
 
@@ -19,6 +20,7 @@ def test_a_version_is_written_and_read_again_as_it_was(told, told_json, tmp_path
         "out": str(out),
         "written": 60,
         "left_out": {},
+        "terms": [],
     }
     again = told_json("import", str(out), "--name", "again")
     assert again["hash"] == told_json("show", "support")["hash"]
@@ -54,3 +56,15 @@ def test_pictures_come_back_to_the_byte(told, told_json, tmp_path):
     told_json("import", str(tmp_path / "in"), "--name", "pictures")
     told_json("export", "pictures", "-f", "images", "-o", str(tmp_path / "out"))
     assert (tmp_path / "out" / "red" / "a.png").read_bytes() == picture()
+
+
+def test_the_terms_of_the_teachers_go_with_the_rows(told, told_json, tmp_path, capsys):
+    told_json("list")
+    add = ["terms", "add", "fair", "--model", "m0", "--attribution", "Made with Fair", "--allow", "train"]
+    assert run([*add, "--home", str(tmp_path / "home")]) == 0
+    capsys.readouterr()
+    words = told("export", "support", "-o", str(tmp_path / "a.jsonl"))[1]
+    assert "30 answered by m0, whose terms allow train, want the attribution 'Made with Fair'" in words
+    assert "30 answered by m1, whose terms are not known here" in words
+    done = told_json("export", "support", "-o", str(tmp_path / "b.jsonl"))
+    assert [(each["name"], each["attribution"]) for each in done["terms"]] == [("m0", "Made with Fair"), ("m1", "")]

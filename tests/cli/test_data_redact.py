@@ -82,6 +82,16 @@ def test_what_it_was_made_of_can_be_destroyed_at_once(told, home):
     assert json.loads(told("show", "support@2", "--json")[1])["step"]["parents"] == ["support@1"]
 
 
+def test_what_is_on_hold_is_not_destroyed(told, home, capsys):
+    assert run(["hold", "place", "case 7", "--home", str(home)]) == 0
+    capsys.readouterr()
+    code, err = told("redact", "support", "--replace")
+    assert (code, "support@1 has items on hold" in err) == (1, True)
+    assert texts(told, "support@1")[0] == SAID
+    assert "support@2" not in told("list")[1]
+    assert told("redact", "support")[0] == 0
+
+
 def test_what_was_sealed_comes_back_with_the_key(told, home):
     assert told("redact", "support", "--how", "vault", "--to", "closed")[0] == 0
     assert "4111" not in "".join(texts(told, "closed"))

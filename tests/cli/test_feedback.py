@@ -69,14 +69,16 @@ def test_feedback_is_listed_and_collected(told, own_database, tmp_path):
 
     async def say() -> None:
         store = await Store.open(own_database, tmp_path)
-        said = orjson.dumps({"rating": "down", "correction": {"role": "assistant", "content": "On Monday."}})
+        worse = {"role": "assistant", "content": "Never."}
+        said = {"rating": "down", "correction": {"role": "assistant", "content": "On Monday."}, "rejected": worse}
+        said = orjson.dumps(said)
         await store.feedback.add("default", StoredFeedback("fb_1", 9, "chatcmpl-1", said))
         await store.close()
 
     asyncio.run(say())
-    assert "On Monday." in told("feedback", "list")[1]
+    assert "down · On Monday. · better than: Never." in told("feedback", "list")[1]
     assert json.loads(told("feedback", "list", "--json")[1])["feedback"][0]["rating"] == "down"
-    assert json.loads(told("feedback", "collect", "corrections", "--json")[1])["items"] == 2
+    assert json.loads(told("feedback", "collect", "corrections", "--json")[1])["items"] == 3
 
 
 @pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)

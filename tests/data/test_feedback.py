@@ -54,10 +54,12 @@ async def test_everything_that_was_said_is_gathered_and_counted(tmp_path):
     try:
         answer = {"choices": [{"message": {"role": "assistant", "content": "Never."}, "finish_reason": "stop"}]}
         asked = orjson.dumps([{"role": "user", "content": "When?"}])
-        await store.completions.add(
-            "p", StoredCompletion("chatcmpl-1", 5, "m", "m", "teacher", {}, orjson.dumps(answer), asked)
-        )
+        for name in ("chatcmpl-1", "chatcmpl-2"):
+            await store.completions.add(
+                "p", StoredCompletion(name, 5, "m", "m", "teacher", {}, orjson.dumps(answer), asked)
+            )
         await store.feedback.add("p", said(1, correction=RIGHT))
+        await store.feedback.add("p", StoredFeedback("fb_8", 8, "chatcmpl-2", orjson.dumps({"comment": "hm"})))
         gone = StoredFeedback("fb_9", 9, "chatcmpl-9", orjson.dumps({"rating": "up"}))
         await store.feedback.add("p", gone)
         unsure = Item(Kind.TEXT, ({"role": "user", "content": "hm"},), label="a", soft={"a": 0.5, "b": 0.5})
@@ -66,7 +68,14 @@ async def test_everything_that_was_said_is_gathered_and_counted(tmp_path):
         await store.reviews.settle("p", settled(review, {"verdict": "wrong", "label": "b"}, skips=False))
         items, counts = await gather(store, "p")
         assert [item.kind for item in items] == [Kind.CHAT, Kind.PREFERENCE, Kind.TEXT]
-        assert counts == {"feedback": 2, "calls": 2, "without a call": 1, "reviews": 1, "items": 3}
+        assert counts == {
+            "feedback": 3,
+            "calls": 3,
+            "without a call": 1,
+            "calls without anything to learn": 1,
+            "reviews": 1,
+            "items": 3,
+        }
         assert await gather(store, "q") == ([], {**dict.fromkeys(counts, 0)})
     finally:
         await store.close()

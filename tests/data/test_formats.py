@@ -31,7 +31,7 @@ def test_fine_tuning_rows():
         messages=[{"role": "system", "content": "Sort."}, USER, ANSWER], truth="parcel", thread_id=5, model="m"
     )
     assert parsed.messages == (Message("system", "Sort."), Message("user", "where is it"))
-    assert (parsed.answer, parsed.truth, parsed.conversation, parsed.model) == ("order", "parcel", "5", "m")
+    assert (parsed.answer, parsed.truth, parsed.conversation, parsed.teacher) == ("order", "parcel", "5", "m")
     assert row(messages=[USER]).answer is None
     assert row(messages=[USER, ANSWER, USER, {"role": "assistant", "content": "b"}]).answer == "b"
 
@@ -56,7 +56,7 @@ def test_stored_completions_with_their_request_and_log_probabilities(request_key
         choices=[{"index": 0, "message": ANSWER, "finish_reason": "stop", "logprobs": logprobs}],
         **{request_key: {"messages": [USER]} if request_key == "request" else [USER]},
     )
-    assert (parsed.answer, parsed.model, parsed.conversation) == ("order", "large-1", "s1")
+    assert (parsed.answer, parsed.teacher, parsed.conversation) == ("order", "large-1", "s1")
     assert parsed.soft[0].top == (("re", -2.5),)
     assert parsed.soft[1].token == "der"
 

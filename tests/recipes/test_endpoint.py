@@ -14,6 +14,7 @@ URL = "http://localhost:8000/v1"
     ("section", "said"),
     [
         ({"url": "localhost:8000"}, "no address of an API"),
+        ({"url": "http://user:word@localhost:8000"}, "url holds a user or a password"),
         ({"at_once": 0}, "at_once must be 1 or more; it is 0"),
         ({"request": {"temperature": 0, "messages": []}}, "request sets 'messages', which follows"),
         ({"ask": "Which of {labels}?"}, r"ask has no \{text\}"),

@@ -67,7 +67,7 @@ def test_without_a_file_nothing_is_served(tmp_path):
         ("[capture]\nttl_days = 0", "ttl_days must be more than 0"),
         ("[teachers.a]\n", "teachers.a lacks 'base_url'"),
         ("[teachers.a]\nbase_url = 'h'", "base_url = 'h' is no address"),
-        ("[teachers.a]\nbase_url = 'http://user:word@h'", "no address"),
+        ("[teachers.a]\nbase_url = 'http://user:word@h'", "base_url holds a user or a password"),
         ("[teachers.a]\nbase_url = 'http://h'\nkey_env = 'sk-abcdefghijklmnop'", "name of an environment variable"),
         ("[teachers.a]\nbase_url = 'http://h'\nharvest_logprobs = 21", "from 0 to 20"),
         ("[teachers.a]\nbase_url = 'http://h'\nconnections = 0", "connections 1 or more"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -13,12 +14,14 @@ from stillhouse.data.terms import Terms, Use
 from stillhouse.errors import TermsForbid, UsageError
 from stillhouse.recipes.server import FILE
 from stillhouse.recipes.terms import (
+    attributions,
     check_asked,
     check_data,
     check_served,
     check_training,
     known_terms,
     teachers_of_data,
+    terms_beside,
     terms_told,
 )
 from stillhouse.recipes.training import read_train_recipe
@@ -157,3 +160,50 @@ def test_the_model_card_lists_the_terms(home, traffic, tmp_path):
     refused = run("serve", "--model", tmp_path / "student", "--home", home, "--port", "0")
     assert refused.code == 1
     assert "The use `serve` is forbidden" in refused.err
+    made = run("export", tmp_path / "student", "--to", "onnx", "--out", tmp_path / "onnx")
+    assert made.code == 0, made.err
+    assert "Attribution that must go with it, for the answers of big-1: Made with Big" in made.out
+    exported = json.loads((tmp_path / "onnx" / "export.json").read_text())
+    assert [(each["name"], each["rows"]) for each in exported["terms"]] == [("big-1", 240)]
+
+
+def test_the_data_sheet_and_the_record_tell_the_terms_of_each_of_several_teachers(home, traffic):
+    (home / FILE).write_text(TOML.replace('"serve"]', '"serve", "train"]\nattribution = "Made with Big"'))
+    write(traffic, [{**row, "teacher": "small+big-1"} for row in calls(LABELS, 6)])
+    told = terms_told([traffic], home, ["large"])
+    assert {each.name: (each.rows, each.attribution) for each in told} == {
+        "small": (6, ""),
+        "big-1": (6, "Made with Big"),
+        "large": (0, "Made with Big"),
+    }
+    assert attributions([{"name": each.name, "attribution": each.attribution} for each in told[:2]]) == [
+        "Attribution that must go with it, for the answers of big-1: Made with Big"
+    ]
+
+
+def test_terms_of_the_database_hold_for_the_models_of_a_teacher_of_the_file(home):
+    (home / FILE).write_text('[teachers.big]\nbase_url = "https://example.com/v1"\nmodels = { large = "big-1" }\n')
+
+    async def put():
+        store = await Store.open(None, home)
+        await store.teacher_terms.put("big", Terms("big", (Use.EVALUATE,)).to_json())
+        await store.close()
+
+    asyncio.run(put())
+    for name in ("big", "large", "big-1", "big/big-1"):
+        with pytest.raises(TermsForbid, match=f"{name} is asked: its terms allow evaluate, not train"):
+            check_asked([name], Use.TRAIN, home)
+
+
+def test_a_student_of_a_dataset_names_who_answered(home, tmp_path):
+    rows = [{**row, "teacher": "other", "x_model": "big-1"} for row in calls(LABELS, 3)]
+    assert teachers_of_data([write(tmp_path / "a.jsonl", rows)], home, None, "default") == {"other": 3}
+    rows = [{**row, "x_model": "big-1"} for row in calls(LABELS, 3)]
+    assert teachers_of_data([write(tmp_path / "b.jsonl", rows)], home, None, "default") == {"big-1": 3}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "{}", '{"terms": {"margin": 0.02}}', '{"terms": ["x"]}'])
+def test_a_folder_whose_record_tells_no_terms_has_none(tmp_path, content):
+    if content is not None:
+        (tmp_path / "record.json").write_text(content)
+    assert terms_beside(tmp_path) == ()

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from stillhouse.chat import ChatCall, Message, Relayed
-from stillhouse.errors import TeacherError, TeacherUnavailable, UsageError
-from stillhouse.teachers.api import Endpoint, Heard, TeacherApi, TeacherModel, chat_address
+from stillhouse.errors import TeacherError, TeacherUnavailable
+from stillhouse.teachers.api import Endpoint, Heard, TeacherApi, TeacherModel
 from stillhouse.teachers.asking import Failure, Patience
 from tests.gateway.serving import Teacher, served
 from tests.generation.chaos import Chaos
@@ -136,26 +136,6 @@ async def test_a_stream_that_ends_before_the_first_word_can_still_be_replaced(ur
     teacher.mood = "silent"
     with pytest.raises(TeacherUnavailable):
         await ask(url, STREAM)
-
-
-@pytest.mark.parametrize(
-    ("url", "address"),
-    [
-        ("http://h:8000", "http://h:8000/v1/chat/completions"),
-        ("http://h:8000/", "http://h:8000/v1/chat/completions"),
-        ("https://h/v1", "https://h/v1/chat/completions"),
-        ("https://h/api/v1/", "https://h/api/v1/chat/completions"),
-        ("https://h/v1/chat/completions", "https://h/v1/chat/completions"),
-    ],
-)
-def test_base_urls_are_understood(url, address):
-    assert chat_address(url) == address
-
-
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://h/v1", "http://", "", "http://user:password@h/v1"])
-def test_what_is_no_url_is_refused(url):
-    with pytest.raises(UsageError, match="URL"):
-        chat_address(url)
 
 
 async def test_a_call_for_the_very_model_goes_on_byte_for_byte(url, teacher):

@@ -38,6 +38,7 @@ CONTENT = (
 )
 FACTS = (
     "model",
+    "teacher",
     "created",
     "language",
     "grade",
@@ -58,9 +59,14 @@ def read_openai(path: Path, options: Options, bad: BadRows) -> Iterator[Item]:
     """The rows of a file that OpenAI's fine-tuning, stored completions or batches would know."""
     for record in read_objects(path, options, bad):
         try:
-            yield from _items(record.value, source_of(path, record))
+            yield from _items(record.value, source_of(path, record, _teacher(record.value)))
         except Unusable as error:
             blame(bad, path, record, str(error))
+
+
+def _teacher(row: Mapping[str, Any]) -> str | None:
+    """Who answered, where a row says it beside its model."""
+    return word(row.get("teacher") or row.get(f"{OURS}teacher"))
 
 
 def _items(row: Mapping[str, Any], source: Source) -> Iterator[Item]:
@@ -149,7 +155,7 @@ def _stored(row: Mapping[str, Any], source: Source) -> Iterator[Item]:
     if not isinstance(row.get("choices"), list):
         raise Unusable('its "choices" are no list')
     messages = _as_asked(row, asked)
-    source = replace(source, teacher=word(row.get("model")))
+    source = replace(source, teacher=source.teacher or word(row.get("model")))
     for message, ended in answers_of({"choices": row["choices"]}):
         cut = {"finish_reason": ended} if ended and ended not in ENDED else None
         yield _judged(Item(Kind.CHAT, messages, message, facts=facts_of(row, cut), source=source), row)

@@ -110,7 +110,7 @@ async def _rows(store: Store, project: str, asked: NewDistillation) -> AsyncGene
     wanted = Wanted(asked.model, asked.metadata)
     for completion_id in await store.completions.ids(project, wanted, asked.since, asked.until, asked.limit):
         kept = await store.completions.get(project, completion_id)
-        row = training_row(kept.messages, kept.answer) if kept else None
+        row = training_row(kept.messages, kept.answer, kept.model) if kept else None
         if row is not None:
             yield row
 

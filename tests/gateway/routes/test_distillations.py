@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import openai
 import pytest
 
 from stillhouse.gateway.app import create_app
+from stillhouse.gateway.crew import Crew
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
 from stillhouse.storage.records import StoredCompletion
@@ -47,7 +49,8 @@ async def test_one_call_makes_the_file_and_orders_the_job(url, client):
     held = sdk.files.content(made["validation_file"]).text.splitlines()
     rows = [json.loads(line) for line in [*sdk.files.content(job.training_file).text.splitlines(), *held]]
     rows.sort(key=lambda row: int(row["messages"][0]["content"][1:]))
-    assert rows[0] == {"messages": [{"role": "user", "content": "q0"}, {"role": "assistant", "content": "a0"}]}
+    asked, said = {"role": "user", "content": "q0"}, {"role": "assistant", "content": "a0"}
+    assert rows[0] == {"messages": [asked, said], "x_model": "large-1"}
 
 
 async def test_by_default_the_ladder_learns_every_whole_answer(url, client):
@@ -97,3 +100,28 @@ async def test_too_few_completions_and_unknown_models_leave_nothing_behind(url, 
     assert refused.value.code == "model_not_available"
     assert list(sdk.files.list()) == []
     assert list(sdk.evals.list()) == []
+
+
+async def test_terms_that_forbid_training_fail_the_job_with_the_reason(tmp_path, own_database, client):
+    save_base(tmp_path / "models" / "small")
+    store = await Store.open(own_database, tmp_path)
+    await store.completions.add("default", *[stored(number) for number in range(20)])
+    terms = {"teacher": "large-api", "allowed": ["evaluate"], "models": ["large-*"], "source": "https://large.example"}
+    await store.teacher_terms.put("large-api", terms)
+    await store.close()
+    house, crew = House(), Crew(own_database, tmp_path)
+    house.enter(crew)
+    with served(create_app(house, Shelf(own_database, tmp_path), wake=crew.wake)) as url:
+        sdk = client(url)
+        made = post(sdk, stored_completions={}, model="small")
+        again = sdk.fine_tuning.jobs.create(model="small", training_file=made["training_file"])
+        for job_id in (made["id"], again.id):
+            while (job := sdk.fine_tuning.jobs.retrieve(job_id)).status == "validating_files":
+                time.sleep(0.05)
+            assert (job.status, job.error.code, job.error.param) == ("failed", "terms_forbidden", "training_file")
+            assert (
+                "were answered by large-1: its terms allow evaluate, not train (https://large.example)"
+                in job.error.message
+            )
+            [last] = sdk.fine_tuning.jobs.list_events(job_id, limit=1).data
+            assert (last.level, last.message) == ("error", job.error.message)
