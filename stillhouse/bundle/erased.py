@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
 
 from stillhouse.errors import BundleError
 
-__all__ = ["FILE", "Mark", "add_mark", "read_marks", "refuse_withdrawn"]
+__all__ = ["FILE", "Mark", "add_mark", "marks_told", "read_marks", "refuse_withdrawn"]
 
 FILE = "erased.json"
 """Its name beside `stillhouse.json`, or in the folder of a language model."""
@@ -52,6 +53,16 @@ def add_mark(folder: Path, mark: Mark) -> None:
     waiting = folder / f".{FILE}"
     waiting.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     waiting.replace(folder / FILE)
+
+
+def marks_told(folders: Iterable[Path]) -> list[str]:
+    """What to say when marked students are served, an erasure a line."""
+    return [
+        f"{folder} learnt from {mark.data}, of which {mark.rows} rows are of a person who was erased on {mark.when} "
+        f"({mark.erasure}). Train it again without them: the receipt names the recipe."
+        for folder in folders
+        for mark in read_marks(folder)
+    ]
 
 
 def refuse_withdrawn(folder: Path) -> None:

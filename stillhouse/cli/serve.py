@@ -168,6 +168,7 @@ def serve(
     Calls with `store: true` are kept, to be listed and learnt from; the database is made by the first.
     Ctrl-C or SIGTERM ends it once the calls in hand are answered.
     """
+    from stillhouse.bundle.erased import marks_told
     from stillhouse.gateway.app import create_app
     from stillhouse.gateway.auth import Gate
     from stillhouse.gateway.crew import Crew
@@ -189,7 +190,7 @@ def serve(
         )
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
     classifiers = [OnnxClassifier.open(bundle) for bundle in bundles]
-    for note in check_served([each.manifest for each in classifiers], folder, database):
+    for note in [*check_served([each.manifest for each in classifiers], folder, database), *marks_told(bundles)]:
         progress().print(note, markup=False, soft_wrap=True)
     locked = _locked(auth, host)
     kept = _policy(file.capture, capture, content, ttl_days, folder)

@@ -12,6 +12,7 @@ import orjson
 
 from stillhouse.data.catalogue import Catalogue
 from stillhouse.data.items import Item
+from stillhouse.data.trace import ERASED as WORDS_GONE
 from stillhouse.data.trace import Trace
 from stillhouse.data.versions import ERASED, Step, Version, parse_reference
 from stillhouse.storage.store import Store
@@ -33,7 +34,7 @@ class Losing:
     rows: int
     """Of its items those of the subject."""
     dropped: int
-    """Of those that its step left out."""
+    """Of those that its step left out; also those of others whose reason quotes the subject."""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -76,7 +77,10 @@ class ErasingVersions:
         found: list[Losing] = []
         for version in await self._versions():
             rows = sum(map(self._is_theirs, self._catalogue.read(version)))
-            dropped = sum(self._is_theirs(item) for item, _ in self._catalogue.read_dropped(version))
+            dropped = sum(
+                self._is_theirs(item) or self._cleaned(reason) != reason
+                for item, reason in self._catalogue.read_dropped(version)
+            )
             if rows or dropped:
                 found.append(Losing(version.reference, version.hash, version.items, rows, dropped))
         return found
@@ -144,7 +148,11 @@ class ErasingVersions:
                     counts["kept"] += 1
                     yield item
 
-        dropped = (pair for pair in self._catalogue.read_dropped(version) if not self._is_theirs(pair[0]))
+        dropped = (
+            (item, self._cleaned(reason))
+            for item, reason in self._catalogue.read_dropped(version)
+            if not self._is_theirs(item)
+        )
         if all(map(self._is_theirs, self._catalogue.read(version))):
             return None
         step = Step("erase", (version.reference,), {"erasure": erasure}, counts)
@@ -176,6 +184,12 @@ class ErasingVersions:
         if self._trace.is_item(item):
             return True
         return None if item.facts.subject is None else False
+
+    def _cleaned(self, reason: str) -> str:
+        """The reason for which somebody else's item was left out, without the subject's words and name in it."""
+        if not (self._trace.says(reason.encode()) or self._trace.names(reason.encode())):
+            return reason
+        return f"{reason.split(':', 1)[0]}: {WORDS_GONE}" if ":" in reason else WORDS_GONE
 
     def _is_theirs(self, item: Item) -> bool:
         return self._trace.is_item(item) or self._trace.why(item.to_json()) is not None

@@ -93,6 +93,7 @@ class Erasing:
         said = await self._store.traces.said(self._project, self._trace.subject, sorted(self._trace.ids))
         rows |= {kind: max(len(ids), rows[kind]) for kind, ids in said.items()}
         rows["upload"] = len([upload async for upload in self._uploads()])
+        rows["saved_filter"] = len(await self._filters())
         files: dict[str, dict[str, Any]] = {}
         async for file in self.files():
             told = await self._rows_of(file)
@@ -102,7 +103,7 @@ class Erasing:
 
     async def erase_rows(self) -> int:
         """Take the subject out of what the database keeps beside calls and files; answers kept to be repeated are
-        deleted, and uploads that are not put together yet cancelled.
+        deleted, and so are filters that are kept; uploads that are not put together yet are cancelled.
 
         Deleted are also those of calls that were not stored, for nobody can tell whose these were; how many there were.
         """
@@ -111,6 +112,8 @@ class Erasing:
         await self._store.traces.forget_said(self._project, said)
         async for upload in self._uploads():
             await self._store.uploads.cancel(self._project, upload)
+        for name in await self._filters():
+            await self._store.datasets.forget_filter(self._project, name)
         for kind in KINDS:
             self._tell(f"Erasing from the table of {kind.replace('_', ' ')}")
             async for piece in self._pieces(kind):
@@ -179,6 +182,15 @@ class Erasing:
             parts = await self._store.uploads.parts(self._project, upload_id)
             if upload and any([await self._is_in(part.blob) for part in parts.values()]):
                 yield upload
+
+    async def _filters(self) -> list[str]:
+        """The names of kept filters that name the subject, or look for their words."""
+        found: list[str] = []
+        for name, content in (await self._store.datasets.filters(self._project)).items():
+            said = [name, orjson.loads(content)]
+            if self._trace.unnamed(said) != said or self._trace.says(content):
+                found.append(name)
+        return found
 
     async def _is_in(self, blob: Blob) -> bool:
         with self._store.files.blobs.open(blob) as opened:

@@ -241,6 +241,9 @@ class Erasure:
         left = done.pop("left")
         missing = [f"{each['name']} in {each['folder']}" for each in done["students"] if not each["marked"]]
         not_reached = [BACKUPS, WEIGHTS, *([SIGNALS] if self._wish.keep_signals else []), *missing]
+        named = await self._named_after()
+        if named:
+            not_reached.append(f"names of datasets ({named}), which hold that of the subject: a name is never changed")
         if not self._store.database.is_sqlite:
             not_reached.append("PostgreSQL's own journal, replicas and archives")
         told: dict[str, Any] = {
@@ -257,6 +260,11 @@ class Erasure:
             "not_reached": not_reached,
         }
         return notary.sign(Trace(self._wish.subject).unnamed(told))
+
+    async def _named_after(self) -> int:
+        """How many datasets have the subject's name in theirs."""
+        trace = Trace(self._wish.subject)
+        return sum(trace.names(name.encode()) for name in {each.name for each in await self._catalogue.list()})
 
     async def _end(self, erasure: str, receipt: dict[str, Any], work: Path) -> dict[str, Any]:
         """The receipt in the database and as a file, and a line in the audit log, which names nobody; what was known of

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from stillhouse.bundle.erased import FILE, Mark, add_mark, read_marks, refuse_withdrawn
+from stillhouse.bundle.erased import FILE, Mark, add_mark, marks_told, read_marks, refuse_withdrawn
 from stillhouse.errors import BundleError
 
 MARK = Mark("erasure-1", "2026-11-22T05:00:00Z", "support@1", 3, "support@2")
@@ -29,6 +29,13 @@ def test_a_withdrawn_student_does_not_serve_and_says_why(tmp_path):
     add_mark(tmp_path, replace(MARK, withdrawn=True))
     with pytest.raises(BundleError, match=r"withdrawn.*support@1.*3 rows.*erasure-1"):
         refuse_withdrawn(tmp_path)
+
+
+def test_who_serves_a_marked_student_is_told_of_each_erasure(tmp_path):
+    (tmp_path / "other").mkdir()
+    add_mark(tmp_path, MARK)
+    [told] = marks_told([tmp_path, tmp_path / "other"])
+    assert all(part in told for part in (str(tmp_path), "support@1", "3 rows", "erasure-1"))
 
 
 def test_damaged_marks_are_told(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 from openai import OpenAI
 
 from benchmarks.upstream import Upstream
+from stillhouse.bundle.erased import Mark, add_mark
 from stillhouse.cli.main import run
 from stillhouse.cli.serve import Address, listen
 from stillhouse.errors import StillhouseError, UsageError
@@ -195,6 +197,17 @@ def test_people_are_told_how_to_call_it(bundle):
     assert "desk/triage: words, learnt from large-model, sure from 0.8" in text
     assert "no teacher" in text
     assert "from openai import OpenAI" in text
+
+
+def test_who_serves_a_student_that_learnt_from_an_erased_person_is_told(bundle, tmp_path):
+    marked = tmp_path / "marked"
+    shutil.copytree(bundle, marked)
+    add_mark(marked, Mark("erasure-1", "2026-11-22T05:00:00Z", "support@1", 3, "support@2"))
+    with serving("--model", marked, "--port", 0) as process:
+        assert "Serving" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=20)[1]
+    assert all(part in said for part in ("support@1", "3 rows", "erasure-1"))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from stillhouse.data.erase_versions import ErasingVersions
 from stillhouse.data.trace import Trace
 from stillhouse.errors import UsageError
 from stillhouse.storage.store import Store
-from tests.recipes.erased import ANN, BOB, item
+from tests.recipes.erased import ANN, BOB, item, said
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ async def test_the_newest_version_stays_the_newest_where_only_an_older_one_lost_
     assert newest.step.parents == ("mail@2",)
     assert newest.hash == clean.hash
     assert (await catalogue.find("mail@2")).hash == clean.hash
+
+
+async def test_why_somebody_elses_item_was_left_out_does_not_quote_the_person(erasing, catalogue):
+    quoting = f"not new: 0.80 like {said(ANN, 1)[:160]!r}"
+    left_out = [(item(BOB, 2), quoting), (item(BOB, 3), "too long: 900 words")]
+    await catalogue.add("mail", [item(ANN, 1), item(BOB, 1)], Step("import"))
+    await catalogue.add("more", [item(BOB, 4)], Step("select", ("mail@1",)), left_out)
+    await erasing.learn()
+    await erasing.unlearn()
+    assert [(each.reference, each.rows, each.dropped) for each in await erasing.survey()] == [
+        ("mail@1", 1, 0),
+        ("more@1", 0, 1),
+    ]
+    await erasing.replace(["mail@1", "more@1"], "erasure-1")
+    reasons = [reason for _, reason in catalogue.read_dropped(await catalogue.find("more"))]
+    assert reasons == ["not new: [erased]", "too long: 900 words"]
+    assert await erasing.survey() == []
 
 
 async def test_a_version_of_which_nothing_is_left_has_no_successor(erasing, catalogue):

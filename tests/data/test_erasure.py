@@ -78,6 +78,22 @@ async def test_what_was_said_of_the_calls_goes_with_them(erasing, store):
     assert (await erasing.survey()).rows["review"] == 0
 
 
+async def test_filters_that_name_the_person_or_quote_them_are_dropped(erasing, store):
+    filters = {
+        "of ann": {"equal": {"subject": [ANN]}},
+        "quoting": {"like": said(ANN, 1)},
+        ANN: {"longer": 3},
+        "of bob": {"equal": {"subject": [BOB]}},
+    }
+    for name, filter_ in filters.items():
+        await store.datasets.save_filter("default", name, orjson.dumps(filter_))
+    await erasing.learn()
+    await erasing.unlearn()
+    assert (await erasing.survey()).rows["saved_filter"] == 3
+    await erasing.erase_rows()
+    assert list(await store.datasets.filters("default")) == ["of bob"]
+
+
 async def test_uploads_that_are_not_whole_yet_are_cancelled(erasing, store):
     uploads: dict[str, Upload] = {}
     for who in (ANN, BOB):

@@ -7,14 +7,14 @@ from pathlib import Path
 import orjson
 import pytest
 
-from stillhouse.data.catalogue import Catalogue
+from stillhouse.data.catalogue import Catalogue, Step
 from stillhouse.data.receipts import check_receipt
 from stillhouse.errors import OnHold, StorageError, UsageError
 from stillhouse.recipes.erasure import Erasure, Wish
 from stillhouse.storage.records import Wanted
 from stillhouse.storage.store import Store
 from stillhouse.storage.traces import Traces
-from tests.recipes.erased import ANN, BOB, busy, call, traces
+from tests.recipes.erased import ANN, BOB, busy, call, item, traces
 
 CALLS = 6
 
@@ -46,6 +46,14 @@ async def test_no_byte_of_the_person_is_left(filled, home):
     assert traces(home) == []
     assert receipt["left"] == []
     assert not list((home / "erasures").glob("*.work*"))
+
+
+async def test_datasets_that_are_called_after_the_person_are_told_of(store, home):
+    catalogue = Catalogue(store, home, "default")
+    await catalogue.add(ANN, [item(ANN, 1)], Step("filter"))
+    receipt = await Erasure(store, home, Wish(ANN)).run()
+    assert [each for each in receipt["not_reached"] if "names of datasets (1)" in each]
+    assert ANN.encode() not in orjson.dumps(receipt)
 
 
 async def test_everybody_else_is_as_before(filled, home):
