@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from stillhouse.errors import MissingExtra
 from stillhouse.extras import install, missing
 
-__all__ = ["WORD", "distinct", "duplicate_groups", "likeness", "near_duplicates", "normalise", "shingles"]
+__all__ = [
+    "WORD",
+    "distinct",
+    "duplicate_groups",
+    "likeness",
+    "near_duplicates",
+    "nearly_among",
+    "normalise",
+    "shingles",
+]
 
 Pairs = NDArray[np.int64]
 
@@ -31,6 +40,8 @@ ESTIMATE_SLACK = 0.2
 WINDOW = 16
 """Neighbours, in text order, that a text is compared with inside one bucket: large buckets stay linear."""
 CHUNK = 5_000
+MET_AT_ONCE = 500
+"""Texts that are compared with all others at once: each may share its bands with every one of them."""
 
 
 def normalise(text: str) -> str:
@@ -109,6 +120,49 @@ def near_duplicates(texts: Sequence[str], threshold: float) -> Iterator[tuple[in
             yield order[first], order[second]
 
 
+def nearly_among(texts: Sequence[str], others: Sequence[str], threshold: float) -> dict[int, int]:
+    """The normalised texts that have a near duplicate among others, by number, each with the number of one of these;
+    also of a large family every one."""
+    found: dict[int, int] = {}
+    if not texts or not others:
+        return found
+    theirs, ours = _signatures(others), _signatures(texts)
+    buckets = [(np.argsort(keys, kind="stable"), np.sort(keys)) for keys in _bands(theirs)]
+    sets = [shingles(text) for text in others]
+    for start in range(0, len(texts), MET_AT_ONCE):
+        both = np.concatenate([theirs, ours[start : start + MET_AT_ONCE]])
+        for at, other in _meetings(both, buckets, threshold):
+            row = start + at
+            if row not in found and likeness(shingles(texts[row]), sets[other]) >= threshold:
+                found[row] = other
+    return found
+
+
+def _meetings(
+    both: NDArray[np.uint16], buckets: Sequence[tuple[Pairs, NDArray[np.uint64]]], threshold: float
+) -> Iterator[tuple[int, int]]:
+    """Which of the last rows share a band with which of the first, and agree nearly enough; buckets are of these."""
+    first = len(buckets[0][0])
+    codes = np.empty(0, np.int64)
+    for keys, (order, ordered) in zip(_bands(both[first:]), buckets, strict=True):
+        low, high = np.searchsorted(ordered, keys, "left"), np.searchsorted(ordered, keys, "right")
+        counts = high - low
+        rows = np.repeat(np.arange(len(keys)), counts)
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        pairs = np.stack([first + rows, order[np.repeat(low, counts) + within]], axis=1)
+        pairs = _alike(pairs, both, threshold - ESTIMATE_SLACK)
+        codes = np.union1d(codes, (pairs[:, 0] - first) * first + pairs[:, 1])
+    for code in codes.tolist():
+        yield divmod(code, first)
+
+
+def _bands(signatures: NDArray[np.uint16]) -> Iterator[NDArray[np.uint64]]:
+    """The keys of every row in each band."""
+    width = PERMUTATIONS // BANDS
+    for band in range(BANDS):
+        yield np.ascontiguousarray(signatures[:, band * width : (band + 1) * width]).view(np.uint64).ravel()
+
+
 def likeness(first: AbstractSet[str], second: AbstractSet[str]) -> float:
     """The Jaccard similarity of two sets, 0..1; 1 of two that are empty."""
     shared = len(first & second)
@@ -136,10 +190,8 @@ def _signatures(texts: Sequence[str]) -> NDArray[np.uint16]:
 def _likely_pairs(signatures: NDArray[np.uint16], threshold: float) -> Pairs:
     """Pairs of rows that share a band and whose signatures agree nearly enough, int64 [pairs, 2]."""
     rows = len(signatures)
-    width = PERMUTATIONS // BANDS
     codes = np.empty(0, np.int64)
-    for band in range(BANDS):
-        keys = np.ascontiguousarray(signatures[:, band * width : (band + 1) * width]).view(np.uint64).ravel()
+    for keys in _bands(signatures):
         order = np.argsort(keys, kind="stable")
         buckets = keys[order]
         found = [codes]

@@ -7,7 +7,7 @@ import pytest
 
 from stillhouse import extras
 from stillhouse.data import curate
-from stillhouse.data.curate import distinct, duplicate_groups, normalise
+from stillhouse.data.curate import distinct, duplicate_groups, likeness, nearly_among, normalise, shingles
 from stillhouse.errors import MissingExtra
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -59,6 +59,20 @@ def test_every_planted_near_duplicate_is_found_among_many():
     found = duplicate_groups([*texts, *(f"{text} {text.split()[0]}" for text in texts)], [None] * 6_000)
     assert (found[:3_000] == found[3_000:]).all()
     assert len(np.unique(found)) == 3_000
+
+
+def test_of_a_large_family_every_one_is_found_among_others():
+    base = WORDS[:30]
+    family = [
+        " ".join([*base[:place], f"x{number}", *base[place + 1 :]]) for number in range(10) for place in range(30)
+    ]
+    others = ["nothing like it", " ".join(base), "", *[" ".join(WORDS[start : start + 9]) for start in range(40, 400)]]
+    texts = [*family, "nothing alike", ""]
+    alike = [likeness(shingles(text), shingles(others[1])) >= 0.8 for text in family]
+    assert sum(alike) == 300
+    found = nearly_among(texts, others, 0.8)
+    assert found == {**dict.fromkeys(range(300), 1), 301: 2}
+    assert nearly_among([], others, 0.8) == nearly_among(texts, [], 0.8) == {}
 
 
 def test_a_large_family_of_near_duplicates_is_one_group():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from stillhouse.data.curate import near_duplicates, normalise
+from stillhouse.data.curate import nearly_among, normalise
 from stillhouse.data.curation.curated import Curated, again
 from stillhouse.data.curation.said import asked
 from stillhouse.data.items import Item
@@ -168,9 +168,5 @@ def _near(
         text = "" if number in reasons else normalise(asked(item))
         if text:
             ours[number] = known.setdefault(text, len(known))
-    met: dict[int, str] = {}
-    for one, other in near_duplicates([*texts, *known], threshold):
-        first, second = min(one, other), max(one, other)
-        if first < len(texts) <= second:
-            met.setdefault(second - len(texts), names[first])
-    return {number: f"test-set: {met[text]} asks nearly this" for number, text in ours.items() if text in met}
+    met = nearly_among(list(known), texts, threshold)
+    return {number: f"test-set: {names[met[text]]} asks nearly this" for number, text in ours.items() if text in met}
