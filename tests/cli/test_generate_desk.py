@@ -60,6 +60,8 @@ def test_prices_are_those_of_the_options_then_of_the_file_then_of_the_list(home)
         (Wish(teacher="dsek"), r"there are: desk, open"),
         (Wish(teacher="open"), "Choose one of the models"),
         (Wish(teacher="http://localhost:9"), "needs --model"),
+        (Wish(teacher="http://me:word@localhost:9", model="m"), r"^--teacher holds a user or a password, (?!.*word@)"),
+        (Wish(teacher="http://localhost:9/v1?key=word", model="m"), "^--teacher holds a key, in its parameter 'key'"),
     ],
 )
 def test_what_is_not_clear_is_refused(home, wish, said):
@@ -106,7 +108,16 @@ def test_what_is_not_whole_is_an_error_unless_it_may_be(capsys):
         with pytest.raises(TeacherError, match=said):
             check_whole(tally, partial=False)
         check_whole(tally, partial=True)
-        tell_tally(tally)
-        assert capsys.readouterr().err
+        tell_tally(tally, "large")
+        assert said.split()[-1] in capsys.readouterr().err
     check_whole(Tally(), partial=False)
-    assert tell_tally(Tally(spent=Decimal("0.5")))["spent"] == 0.5
+    assert tell_tally(Tally(spent=Decimal("0.5")), "large")["spent"] == 0.5
+
+
+def test_people_hear_what_was_asked_and_paid(capsys):
+    tell_tally(Tally(asked=1200, cached=3, prompt_tokens=9000, completion_tokens=70, spent=Decimal("0.01072")), "large")
+    told = capsys.readouterr().err
+    for part in ("large answered 1,200 calls", "3 answers were there", "9,000 read and 70 written", "0.0107"):
+        assert part in told
+    tell_tally(Tally(asked=1), "large")
+    assert "Spent" not in capsys.readouterr().err

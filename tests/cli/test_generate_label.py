@@ -100,6 +100,20 @@ def test_a_teacher_of_stillhouse_toml_is_asked_by_its_name(capsys, home, url, sc
     assert not any(b"the-secret-of-the-desk" in content for content in files)
 
 
+@pytest.mark.parametrize("verb", [("label", "--labels", "a,b"), ("answers",)])
+def test_terms_are_those_of_the_database_that_is_named(capsys, tmp_path, url, scripted, verb):
+    where = ["--database", f"sqlite:///{tmp_path}/other.db"]
+    (tmp_path / "rows.jsonl").write_text('{"text": "my money"}\n')
+    place = ["--home", str(tmp_path), *where]
+    assert run(["data", "import", str(tmp_path / "rows.jsonl"), "--name", "desk", *place]) == 0
+    assert run(["terms", "add", "m", "--allow", "evaluate", *place]) == 0
+    capsys.readouterr()
+    name, *more = verb
+    code, told, _ = called(capsys, tmp_path, name, "desk", *more, "--teacher", url, "--model", "m", *where)
+    assert (code, scripted.asked) == (1, [])
+    assert "m is asked: its terms allow evaluate, not train" in told["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
