@@ -33,8 +33,10 @@ from stillhouse.cli.generate_rounds import (
     TemperatureOption,
     described,
     judge_wish,
+    judging_request,
     request_of,
 )
+from stillhouse.errors import UsageError
 from stillhouse.generation.answers import Choose
 
 __all__ = ["generate_answers"]
@@ -107,6 +109,8 @@ def generate_answers(
         "request": request_of(max_tokens, temperature),
     }
     judged = keep in (Choose.BEST, Choose.PAIRS)
+    if least is not None and keep is not Choose.BEST:
+        raise UsageError("--least is what the best answer is worth at least: it needs --keep best.")
     if judged:
         settings |= {
             "score": described("judge_score", score_template),
@@ -128,7 +132,7 @@ def generate_answers(
     parents = (source.version.reference,)
     task = Task(place, "answers", parents, settings, [source.version.hash], wish, judging, partial)
     asking = inquiry(task.who().model, "context", settings["request"], called=task.called())
-    other, plain = task.judging().model, request_of(max_tokens, None)
+    other, plain = task.judging().model, judging_request(max_tokens)
     by = Judge(inquiry(other, "judge_score", plain, score_template), inquiry(other, "judge_pair", plain, pair_template))
     if dry_run:
         more = "what the judge is asked about each different answer" if judged else None

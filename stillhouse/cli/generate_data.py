@@ -78,7 +78,7 @@ class Work:
 
     def tell(self, tally: Tally, version: Version, json: bool) -> None:
         """What asking came to and the version that was made."""
-        told = tell_tally(tally)
+        told = tell_tally(tally, self.who.model)
         if json:
             emit({**version.to_json(), "asking": told})
             return

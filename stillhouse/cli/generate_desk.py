@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -158,8 +158,9 @@ def find_teacher(wish: Wish, home: Path) -> Who:
     return Who(name, name, f"local:{hash_folder(folder)}", None, folder, Price(), seconds=SLOW)
 
 
-def open_desk(wish: Wish, who: Who, home: Path, job: object, database: str | None = None) -> Desk:
-    """The desk that asks a teacher. `job` is what the budget is for: all that makes the same work, as JSON; `database`
+def open_desk(wish: Wish, who: Who, home: Path, job: Sequence[object], database: str | None = None) -> Desk:
+    """The desk that asks a teacher. `job` is what the budget is for: the verb and all else that makes the same work, as
+    JSON; `database`
     is the one that keeps the terms of teachers.
 
     Raises TermsForbid where the teacher's terms do not let a model learn from its answers.
@@ -178,7 +179,7 @@ def open_desk(wish: Wish, who: Who, home: Path, job: object, database: str | Non
         seconds=who.seconds,
     )
     most = None if wish.budget is None else Decimal(repr(wish.budget))
-    budget = Budget(most, who.price or Price(), hash_json(job)[:32])
+    budget = Budget(most, who.price or Price(), hash_json(job)[:32], str(job[0]))
     book = Book(book_place(home, who.url, who.model))
     return Desk(_line(who, wish), book, limits, budget, _count(wish.tokenizer))
 
@@ -191,7 +192,8 @@ def limit(request: Mapping[str, Any], most: int) -> dict[str, Any]:
 def tell_estimate(estimate: Estimate, who: Who) -> None:
     """What a dry run has to say to people."""
     say = _say()
-    say(f"{who.model} would be asked {estimate.calls:,} times; {estimate.cached:,} answers are there.")
+    times = "once" if estimate.calls == 1 else f"{estimate.calls:,} times"
+    say(f"{who.model} would be asked {times}; {estimate.cached:,} answers are there.")
     if estimate.too_large:
         say(f"{estimate.too_large:,} questions are too large to be sent.")
     say(f"Tokens: about {estimate.prompt_tokens:,} read and {estimate.completion_tokens:,} written.")
@@ -201,6 +203,8 @@ def tell_estimate(estimate: Estimate, who: Who) -> None:
         say(f"Cost: about {estimate.cost:.4f}, at most {estimate.most_cost:.4f}, if no answer is asked for again.")
         if estimate.spent:
             say(f"Spent on the same before: {estimate.spent:.4f}.")
+    if not estimate.measured:
+        say("How long its answers of this kind are is not known yet: each is counted at its longest.")
     if who.note and estimate.cost is not None:
         say(who.note)
 
@@ -219,8 +223,13 @@ def check_whole(tally: Tally, partial: bool) -> None:
         )
 
 
-def tell_tally(tally: Tally) -> dict[str, Any]:
-    """What asking came to, as plain values; people hear what was not done."""
+def tell_tally(tally: Tally, model: str) -> dict[str, Any]:
+    """What asking came to, as plain values; people hear what was done, paid and not done."""
+    _say()(
+        f"{model} answered {tally.asked:,} calls now; {tally.cached:,} answers were there already. "
+        f"Tokens: {tally.prompt_tokens:,} read and {tally.completion_tokens:,} written."
+        + (f" Spent on this in all: {tally.spent:.4f}." if tally.spent else "")
+    )
     if tally.stopped:
         _say()(f"Stopped: {tally.stopped}. The same command with a larger --budget goes on.")
     if tally.unheard:

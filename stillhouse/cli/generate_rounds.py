@@ -34,6 +34,7 @@ __all__ = [
     "TemperatureOption",
     "described",
     "judge_wish",
+    "judging_request",
     "keep_sifted",
     "request_of",
     "summary",
@@ -43,6 +44,9 @@ TemperatureOption = Annotated[
     float | None, typer.Option(min=0, help="How freely is written.", show_default="what the teacher does by itself")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Another seed, other draws.")]
+JUDGED = 512
+"""Tokens that a judge may write at least: a reason of up to 400 letters in any language, and its verdict."""
+
 JudgeOption = Annotated[
     str | None, typer.Option("--judge", help="Who judges, named as a teacher is.", show_default="the teacher itself")
 ]
@@ -115,8 +119,9 @@ class Task:
                 other = self.judging()
                 judge = Rounds(self._desk(self.judge, other), _shown(display, other.model), self.partial)
             found = make(teacher, judge)
-        told = tell_tally(teacher.tally)
-        asked = {"asking": told} if judge is teacher else {"asking": told, "judging": tell_tally(judge.tally)}
+        asked = {"asking": tell_tally(teacher.tally, who.model)}
+        if judge is not teacher:
+            asked["judging"] = tell_tally(judge.tally, self.judging().model)
         step = Step(self.verb, self.parents, self.told(), found.counts)
         keep_sifted(self.place, out, found, step, asked, json)
 
@@ -160,6 +165,11 @@ def judge_wish(wish: Wish, judge: str | None, model: str | None) -> Wish | None:
 def request_of(most_tokens: int, temperature: float | None) -> dict[str, Any]:
     """What the options say of every request."""
     return {"max_completion_tokens": most_tokens, **({} if temperature is None else {"temperature": temperature})}
+
+
+def judging_request(most_tokens: int) -> dict[str, Any]:
+    """The same of a judge, who has room for its reason however short the answers are that it judges."""
+    return request_of(max(most_tokens, JUDGED), None)
 
 
 def described(name: str, file: Path | None) -> dict[str, Any]:

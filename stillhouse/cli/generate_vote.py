@@ -210,7 +210,7 @@ def _broken(
         settled.verdicts.shares,
         lambda at, labels: told(labels, replies.get(questions[at].key)),
     )
-    return replace(settled, verdicts=verdicts), {"judging": tell_tally(rounds.tally)}
+    return replace(settled, verdicts=verdicts), {"judging": tell_tally(rounds.tally, who.model)}
 
 
 def _tell_plan(seats: Sequence[Seat], settled: Settled, told: Mapping[str, Any], asked: Any, json: bool) -> None:

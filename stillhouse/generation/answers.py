@@ -21,6 +21,7 @@ Message = Mapping[str, Any]
 DECLINED = re.compile(
     r"^\W*(?:i(?:'|’)?m sorry|i am sorry|sorry,|i (?:can(?:'|’)?t|cannot|am unable|am not able)|as an ai\b)", re.I
 )
+NO_SCORE = "not judged: the judge could give none of the answers a score"
 SHORT = 80
 """Words: a shorter answer that begins with an apology is none, as in Evol-Instruct (arxiv.org/abs/2304.12244, §3.2)."""
 
@@ -123,12 +124,13 @@ def choose(given: Sequence[Given], how: Choose, judge: Judge | None, ask: Ask, l
     candidates = _graded(usable, judge, ask)
     if how is Choose.BEST:
         picked = [(each.item, best_of(each, least)) for each in candidates]
-        reason = "judged too low: no answer has a score, or one that is high enough"
+        reason = "judged too low: no answer has a score that is high enough"
     else:
         picked = _confirmed(candidates, judge, ask)
         reason = "no pair: the judge finds none of the answers clearly better"
-    kept = tuple(found for _, found in picked if found is not None)
-    return Sifted(kept, (*dropped, *((item, reason) for item, found in picked if found is None)))
+    silent = {each.item.id for each in candidates if all(score is None for score in each.scores)}
+    dropped += [(item, NO_SCORE if item.id in silent else reason) for item, found in picked if found is None]
+    return Sifted(tuple(found for _, found in picked if found is not None), tuple(dropped))
 
 
 def _graded(given: Sequence[Given], judge: Judge, ask: Ask) -> list[Candidates]:

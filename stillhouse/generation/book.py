@@ -59,8 +59,8 @@ class Book:
         self._places: dict[str, tuple[int, int]] = {}
         self._ledgers: dict[str, Ledger] = {}
         self._lock: int | None = None
-        self.heard = self.written = 0
-        """Answers with a count of their tokens, and the tokens that were written in all of them."""
+        self._lengths: dict[str, tuple[int, int]] = {}
+        """Of each kind the answers with a count of their tokens, and the tokens that were written in all of them."""
         self._whole = self._read() if path.is_file() else 0
 
     def __len__(self) -> int:
@@ -95,6 +95,11 @@ class Book:
     def ledger(self, job: str) -> Ledger:
         """What a job has spent, as it goes on."""
         return self._ledgers.setdefault(job, Ledger())
+
+    def usual(self, kind: str) -> float | None:
+        """How many tokens the answers of a kind have on average; None where none is known."""
+        heard, written = self._lengths.get(kind, (0, 0))
+        return written / heard if heard else None
 
     def find(self, *digests: str) -> Kept | None:
         """What was answered to a call, by the first of its digests that is known."""
@@ -137,7 +142,7 @@ class Book:
     def _again(self) -> None:
         self._places.clear()
         self._ledgers.clear()
-        self.heard = self.written = 0
+        self._lengths.clear()
         self._whole = self._read()
 
     def _read(self) -> int:
@@ -166,7 +171,8 @@ class Book:
             _ = record["choices"] if "told" in record else record["reason" if "refused" in record else "answer"]
             self._places[str(digest)] = start, length
             if record.get("usage"):
-                self.heard, self.written = self.heard + 1, self.written + int(record["usage"][1])
+                heard, written = self._lengths.get(kind := str(record.get("kind", "")), (0, 0))
+                self._lengths[kind] = heard + 1, written + int(record["usage"][1])
         elif not {"sent", "free"} & record.keys():
             raise KeyError("it says nothing of a call")
 

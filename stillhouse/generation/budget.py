@@ -38,6 +38,8 @@ class Budget:
     price: Price = field(default_factory=Price)
     job: str = ""
     """What the money is spent on: calls of another job are not counted."""
+    kind: str = ""
+    """What is asked for, such as labels: answers of one kind are about as long as each other."""
 
     def __post_init__(self) -> None:
         if self.most is not None and not (self.most.is_finite() and self.most >= 0):

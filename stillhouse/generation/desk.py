@@ -116,7 +116,7 @@ class Desk:
         seen: set[str] = set()
         asked = cached = large = read = written = most_tokens = 0
         most = Decimal(0)
-        usual = self.book.written / self.book.heard if self.book.heard else None
+        usual = self.book.usual(self.budget.kind)
         for question in questions:
             asked += 1
             digests = self.digests(question)
@@ -136,7 +136,8 @@ class Desk:
         cost = None if price.is_free else price.cost(read, written)
         spent = self.book.ledger(self.budget.job).spent
         worst = None if price.is_free else most
-        return Estimate(asked, len(seen), cached, large, read, written, most_tokens, cost, worst, spent)
+        measured = usual is not None or not seen
+        return Estimate(asked, len(seen), cached, large, read, written, most_tokens, cost, worst, spent, measured)
 
 
 @final
@@ -311,6 +312,7 @@ class _Round:
             "most": str(amount),
             "cost": str(cost),
             "job": self.desk.budget.job,
+            "kind": self.desk.budget.kind,
             "replayed": replayed,
             "usage": None if usage is None else [usage.prompt_tokens, usage.completion_tokens],
             "choices": kept.choices,

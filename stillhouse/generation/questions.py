@@ -87,7 +87,7 @@ class Estimate:
     prompt_tokens: int
     """About so many are read."""
     completion_tokens: int
-    """About so many are written, by how many this teacher wrote before; where that is not known, the most."""
+    """About so many are written, by how many this teacher wrote to questions of the same kind; else the most."""
     most_tokens: int
     """Read and written together there are no more."""
     cost: Decimal | None
@@ -95,6 +95,8 @@ class Estimate:
     most_cost: Decimal | None
     spent: Decimal
     """Paid before, and part of the same budget."""
+    measured: bool = True
+    """Whether it is known how long this teacher's answers of that kind are; else each is counted at its longest."""
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -104,4 +106,5 @@ class Estimate:
             "cost": None if self.cost is None else float(self.cost),
             "most_cost": None if self.most_cost is None else float(self.most_cost),
             "spent_before": float(self.spent),
+            "measured": self.measured,
         }

@@ -31,6 +31,16 @@ def test_prompts_are_answered_after_a_dry_run(capsys, home):
     assert version.step.settings["system"] == "Be brief."
 
 
+def test_a_judge_has_room_for_its_reason_and_the_least_is_of_the_best(capsys, home):
+    with teacher(home) as (scripted, who):
+        verb = ("answers", "asked", *who, "--samples", "2", "--max-tokens", "20", "--out", "short")
+        assert called(capsys, home, *verb, "--keep", "best")[0] == 0
+        code, told, _ = called(capsys, home, *verb, "--keep", "all", "--least", "0.5")
+    room = {call["max_completion_tokens"] for call in scripted.asked if "An assistant answered" in last_words(call)}
+    assert room == {512}
+    assert (code, "--keep best" in told["error"]["message"]) == (2, True)
+
+
 def test_the_best_is_kept_with_its_grade(capsys, home):
     with teacher(home) as (scripted, who):
         verb = ("answers", "asked", *who, "--samples", "3", "--keep", "best", "--out", "best")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stillhouse.cli.generate_desk import Wish
-from stillhouse.cli.generate_rounds import described, judge_wish, request_of, summary
+from stillhouse.cli.generate_rounds import described, judge_wish, judging_request, request_of, summary
 from tests.cli.generating import called, contents, with_dataset
 from tests.cli.methods import PRICES, chat, teacher
 
@@ -46,5 +46,9 @@ def test_without_a_judge_the_teacher_judges():
 def test_requests_prompts_and_grades_are_told():
     assert request_of(9, None) == {"max_completion_tokens": 9}
     assert request_of(9, 0.5)["temperature"] == 0.5
+    assert (judging_request(9), judging_request(1024)) == (
+        {"max_completion_tokens": 512},
+        {"max_completion_tokens": 1024},
+    )
     assert "{prompt}" in described("evolve", None)["user"]
     assert summary([]) == {"graded": 0, "mean_grade": None}

@@ -71,6 +71,19 @@ def test_pairs_are_confirmed_in_both_orders(tmp_path):
     assert found.dropped[0][1].startswith("no pair")
 
 
+def test_a_judge_that_gives_no_score_has_not_judged_too_low(tmp_path):
+    choir = Choir()
+
+    def silent(words, call):
+        return {"reason": "who knows", "score": None} if words.startswith("score") else choir(words, call)
+
+    with asking(silent, tmp_path) as (_, ask):
+        given = answer(INQUIRY, ITEMS[3:], Sampling(2), ask)
+        for how in (Choose.BEST, Choose.PAIRS):
+            [(_, reason)] = choose(given, how, JUDGE, ask).dropped
+            assert reason.startswith("not judged")
+
+
 def test_a_pair_that_the_comparison_does_not_confirm_is_none(tmp_path):
     choir = Choir()
 

@@ -41,7 +41,7 @@ def test_answers_are_found_again(tmp_path):
     ledger = again.ledger("j")
     assert (ledger.spent, ledger.reserved) == (Decimal("0.0003"), Decimal("0.001"))
     assert again.ledger("other").spent == 0
-    assert (again.heard, again.written) == (1, 3)
+    assert (again.usual(""), again.usual("label")) == (3, None)
     assert all("crc" in orjson.loads(line) for line in place.read_bytes().splitlines())
 
 

@@ -227,6 +227,8 @@ def test_an_estimate_sends_nothing(book):
     assert 5 * COST < spent <= after.spent + after.most_cost
     assert after.cost < after.most_cost
     assert after.to_json()["tokens"]["written"] == 75
+    other = Desk(Api(url), book, QUICK, Budget(None, PRICE, kind="judge")).estimate(questions("another"))
+    assert (before.measured, after.measured, other.measured, other.completion_tokens) == (False, True, False, 10)
 
 
 def killed_and_resumed(folder: Path, rows: int, kills: tuple[int, ...], chaos: Chaos, most: Decimal) -> dict:
