@@ -196,7 +196,8 @@ async def _keep(
     from stillhouse.data.versions import Step
 
     source, name = where
-    settings = {"steps": curation.to_json(), **({"against": list(tests)} if tests else {})}
+    order = {"order": list(curation.steps)}  # which the names of their settings, kept sorted, do not tell
+    settings = {**order, "steps": curation.to_json(), **({"against": list(tests)} if tests else {})}
     parents = tuple(dict.fromkeys([source.reference, *(each["name"] for each in tests)]))
     return await catalogue.add(name, taken.kept, Step("curate", parents, settings, taken.counts), taken.dropped)
 

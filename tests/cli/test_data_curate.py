@@ -42,6 +42,7 @@ def test_a_new_version_lies_beside_what_was_dropped(call, tmp_path):
     assert code == 0
     assert (told["reference"], told["items"], told["dropped"]) == ("support@2", 3, 4)
     assert told["step"]["parents"] == ["support@1"]
+    assert told["step"]["settings"]["order"] == ["duplicates", "near-duplicates", "refusals", "broken"]
     assert told["step"]["settings"]["steps"]["near-duplicates"] == {
         "threshold": 0.8,
         "by": "asked",

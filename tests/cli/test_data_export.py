@@ -27,9 +27,16 @@ def test_a_version_is_written_and_read_again_as_it_was(told, told_json, tmp_path
 
 
 def test_what_a_format_cannot_tell_is_said(told, told_json, tmp_path):
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"prompt": "which", "chosen": "this", "rejected": "that"}\n')
+    told_json("import", str(more), "--name", "support", "--add")
     done = told_json("export", "support", "-f", "dpo", "-o", str(tmp_path / "a.jsonl"))
-    assert (done["written"], done["left_out"]) == (0, {"it has no better and worse answer": 60})
+    assert (done["written"], done["left_out"]) == (1, {"it has no better and worse answer": 60})
     assert "60 left out" in told("export", "support", "-f", "dpo", "-o", str(tmp_path / "b.jsonl"))[1]
+    code, words = told("export", "support@1", "-f", "dpo", "-o", str(tmp_path / "c.jsonl"))
+    assert code == 1
+    assert "it has no better and worse answer (60). Nothing was written." in words
+    assert not (tmp_path / "c.jsonl").exists()
 
 
 def test_files_that_are_there_are_replaced_only_on_demand(told, told_json, tmp_path):

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from stillhouse.data.exporters.out import Exported, Unfit, new_folder
+from stillhouse.data.exporters.out import Exported, Unfit, check_some, new_folder
 from stillhouse.data.items import Item
 from stillhouse.data.shelf import Shelf
 from stillhouse.errors import UsageError
@@ -31,6 +31,7 @@ def write_images(items: Iterable[Item], out: Path, shelf: Shelf | None = None) -
                 written += 1
             except Unfit as error:
                 left_out[str(error)] += 1
+        check_some(written, left_out)
     return Exported(written, left_out)
 
 

@@ -16,7 +16,7 @@ import orjson
 from stillhouse.data.items import Item
 from stillhouse.errors import DataError, UsageError
 
-__all__ = ["Exported", "Unfit", "new_file", "new_folder", "write_lines"]
+__all__ = ["Exported", "Unfit", "check_some", "new_file", "new_folder", "write_lines"]
 
 
 @final
@@ -78,4 +78,12 @@ def write_lines(items: Iterable[Item], out: Path, told: Callable[[Item], Mapping
                 continue
             file.write(orjson.dumps(row) + b"\n")
             written += 1
+        check_some(written, left_out)
     return Exported(written, left_out)
+
+
+def check_some(written: int, left_out: Mapping[str, int]) -> None:
+    """Raise DataError where no item could be told, so that nothing empty takes the place of a file."""
+    if left_out and not written:
+        why = "; ".join(f"{reason} ({count:,})" for reason, count in left_out.items())
+        raise DataError(f"None of these items can be written in this format: {why}. Nothing was written.")

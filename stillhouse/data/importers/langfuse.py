@@ -29,11 +29,11 @@ def read_langfuse(path: Path, options: Options, bad: BadRows) -> Iterator[Item]:
     Other observations and calls that failed are passed over and counted.
     """
     for record in read_rows(path, options, bad):
-        try:
-            for row in _observations(record.value):
+        for row in _observations(record.value):
+            try:
                 yield from _calls(row, source_of(path, record), bad)
-        except Unusable as error:
-            blame(bad, path, record, str(error))
+            except Unusable as error:
+                blame(bad, path, record, str(error))
 
 
 def _observations(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:

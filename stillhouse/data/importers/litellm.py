@@ -25,11 +25,11 @@ REDACTED = "redacted-by-litellm"
 def read_litellm(path: Path, options: Options, bad: BadRows) -> Iterator[Item]:
     """The answered calls of a file; embeddings and the like, and calls that failed, are passed over and counted."""
     for record in read_rows(path, options, bad):
-        try:
-            for row in rows_of(record.value.get("data")) or [record.value]:
+        for row in rows_of(record.value.get("data")) or [record.value]:
+            try:
                 yield from _calls(row, source_of(path, record), bad)
-        except Unusable as error:
-            blame(bad, path, record, str(error))
+            except Unusable as error:
+                blame(bad, path, record, str(error))
 
 
 def _calls(row: Mapping[str, Any], source: Source, bad: BadRows) -> Iterator[Item]:

@@ -58,10 +58,11 @@ OURS = "x_"
 def read_openai(path: Path, options: Options, bad: BadRows) -> Iterator[Item]:
     """The rows of a file that OpenAI's fine-tuning, stored completions or batches would know."""
     for record in read_objects(path, options, bad):
-        try:
-            yield from _items(record.value, source_of(path, record, _teacher(record.value)))
-        except Unusable as error:
-            blame(bad, path, record, str(error))
+        for row in rows_of(record.value.get("data")) or [record.value]:  # a page of a list
+            try:
+                yield from _items(row, source_of(path, record, _teacher(row)))
+            except Unusable as error:
+                blame(bad, path, record, str(error))
 
 
 def _teacher(row: Mapping[str, Any]) -> str | None:
@@ -182,17 +183,25 @@ def facts_of(row: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> F
     known = {*CONTENT, *FACTS, *CONVERSATIONS, *SKIPPED}
     rest = {key: value for key, value in row.items() if key not in known}
     subject = row.get("subject") if isinstance(row.get("subject"), str) else subject_of(metadata, row)
-    grade = row.get("grade")
     return Facts(
         model=row["model"] if isinstance(row.get("model"), str) and row["model"] else None,
         created=seconds(row.get("created")),
         language=row["language"] if isinstance(row.get("language"), str) else None,
         conversation=str(row["conversation"]) if row.get("conversation") else conversation,
         subject=subject,
-        grade=float(grade) if isinstance(grade, int | float) else None,
+        grade=_grade(row.get("grade")),
         split=row["split"] if isinstance(row.get("split"), str) else None,
         tags=listed(row.get("tags")),
         metadata=metadata_of(
             {key: value for key, value in metadata.items() if key != SUBJECT}, {**rest, **(more or {})}
         ),
     )
+
+
+def _grade(value: Any) -> float | None:
+    """A grade; what is none is left out, as all that is of another kind than it should be."""
+    if not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= 1:
+        raise Unusable(f"its grade is {value:g}; grades are from 0 to 1")
+    return float(value)

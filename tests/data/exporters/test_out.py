@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stillhouse.data.exporters.out import Exported, Unfit, new_file, new_folder, write_lines
-from stillhouse.errors import UsageError
+from stillhouse.errors import DataError, UsageError
 from tests.data.exporters.made_items import EVERY, TEXT
 
 
@@ -29,6 +29,18 @@ def test_what_does_not_fit_is_counted(tmp_path):
 
     done = write_lines(EVERY, tmp_path / "a", told)
     assert (done.written, done.left_out) == (2, {"it has no label": 4})
+
+
+def test_nothing_takes_the_place_of_a_file_where_no_item_fits(tmp_path):
+    def told(item):
+        raise Unfit("it has no answer")
+
+    out = tmp_path / "a"
+    out.write_text("mine")
+    with pytest.raises(DataError, match=r"it has no answer \(6\)\. Nothing was written"):
+        write_lines(EVERY, out, told)
+    assert out.read_text() == "mine"
+    assert write_lines([], tmp_path / "b", told) == Exported(0)
 
 
 def test_folders_that_are_there_and_files_in_the_place_of_folders_are_refused(tmp_path):

@@ -64,6 +64,21 @@ def test_stored_completions_with_their_request_in_any_place(tmp_path):
     assert len(read(read_openai, lines(tmp_path / "a", two))[0]) == 2
 
 
+def test_a_page_of_a_list_is_its_rows_and_a_bad_one_costs_no_other(tmp_path):
+    stored = {"object": "chat.completion", "model": "m", "choices": [{"message": ANSWER}], "messages": [USER]}
+    page = {"object": "list", "data": [stored, {**stored, "messages": []}, stored], "has_more": False}
+    items, bad = read(read_openai, lines(tmp_path / "a", page))
+    assert [(item.answer, item.facts.model, item.source.teacher) for item in items] == [(ANSWER, "m", "m")] * 2
+    assert bad.count == 1
+
+
+def test_grades_lie_between_0_and_1(tmp_path):
+    rows = [{"messages": [USER, ANSWER], "grade": grade} for grade in (0.5, 7, "good")]
+    items, bad = read(read_openai, lines(tmp_path / "a", *rows))
+    assert [item.facts.grade for item in items] == [0.5, None]
+    assert "line 2: its grade is 7; grades are from 0 to 1" in bad.listed()
+
+
 def test_prompts_and_batches(tmp_path):
     assert one(tmp_path, {"prompt": "where is it", "completion": "order"}).words == "order"
     batch = {"custom_id": "r1", "method": "POST", "body": {"model": "m", "messages": [USER]}}
