@@ -100,11 +100,8 @@ def generate_evolve(
     task = Task(place, "evolve", (source.version.reference,), settings, [source.version.hash], wish, partial=partial)
     asking = inquiry(task.who().model, "evolve", settings["request"], template, task.called())
     if dry_run:
-        more = (
-            f"{rounds - 1} more round{'s' if rounds > 2 else ''}, each about as dear as this one"
-            if rounds > 1
-            else None
-        )
+        rest = "1 more round" if rounds == 2 else f"{rounds - 1} more rounds, each"
+        more = f"{rest} about as dear as this one" if rounds > 1 else None
         task.estimate(opening(asking, items, course), more, json)
         return
     task.do(lambda ask, _: evolve(asking, items, course, ask), out or source.version.name, json)

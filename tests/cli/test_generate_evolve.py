@@ -11,7 +11,7 @@ def test_prompts_evolve_after_a_dry_run(capsys, tmp_path):
     with teacher(tmp_path) as (scripted, who):
         verb = ("evolve", "seeds", *who, *PRICES, "--rounds", "2", "--out", "harder")
         code, told, _ = called(capsys, tmp_path, *verb, "--dry-run")
-        assert (code, told["calls"], told["not_counted"]) == (0, 3, "1 more rounds, each about as dear as this one")
+        assert (code, told["calls"], told["not_counted"]) == (0, 3, "1 more round about as dear as this one")
         assert scripted.asked == []
         code, told, _ = called(capsys, tmp_path, *verb, "--budget", "1")
         assert code == 0
