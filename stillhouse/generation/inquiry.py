@@ -67,11 +67,12 @@ class Inquiry:
         return Question(key, orjson.dumps(body, option=orjson.OPT_SORT_KEYS), again)
 
 
-def credit(item: Item, teacher: str) -> str:
-    """Whose terms hold for what a teacher made of an item: its own and, where another had made the item up, also those
-    of that one: `one+other`."""
-    before = (item.source.teacher or "").split("+") if item.source.method is Method.SYNTHETIC else []
-    return "+".join(sorted({*before, teacher} - {""}))
+def credit(item: Item, teacher: str, keeps_answer: bool = False) -> str:
+    """Whose terms hold for what a teacher made of an item: its own and, where another had made the item up or gave the
+    answer that it still has, also those of that one: `one+other`."""
+    answered = item.source.teacher or item.facts.model if keeps_answer and item.answer is not None else None
+    before = item.source.teacher if item.source.method is Method.SYNTHETIC else answered
+    return "+".join(sorted({*(before or "").split("+"), teacher} - {""}))
 
 
 def answer_of(reply: Reply | None, choice: int = 0) -> dict[str, Any]:

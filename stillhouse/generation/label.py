@@ -15,7 +15,7 @@ from stillhouse.data.items import Item, Method, Source, text_of
 from stillhouse.data.soft import soft_labels
 from stillhouse.errors import UsageError
 from stillhouse.generation.flows import Flow
-from stillhouse.generation.inquiry import Unusable, answer_of, json_of
+from stillhouse.generation.inquiry import Unusable, answer_of, credit, json_of
 from stillhouse.generation.pictures import ReadMedia, with_pictures
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.templates import OF_ITEMS, Template, item_values
@@ -236,14 +236,15 @@ class Labeller:
             grade=None if grade is None else round(grade, 6),
             tags=(*tags, UNSURE) if unsure else tags,
         )
-        source = Source(Method.LABELLED, item.source.origin, item.source.row, self._teacher, (item.id,))
+        keeps_answer = bool(self._names) and (self._schema is None or unsure)
+        teacher = credit(item, self._teacher, keeps_answer)
+        source = Source(Method.LABELLED, item.source.origin, item.source.row, teacher, (item.id,))
         kept = {label: round(share, 6) for label, share in soft.items()}
+        answer = item.answer if keeps_answer else None if unsure else dict(ballot.message)
+        facts = facts if keeps_answer else replace(facts, model=self.model)
         if self._names:
             chosen = None if unsure else ballot.label
-            answer = item.answer if self._schema is None or unsure else dict(ballot.message)
             return replace(item, label=chosen, answer=answer, soft=kept, facts=facts, source=source)
-        answer = None if unsure else dict(ballot.message)
-        facts = replace(facts, model=self.model)
         return replace(item, answer=answer, facts=facts, source=source)
 
 

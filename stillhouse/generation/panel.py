@@ -76,7 +76,8 @@ def line_up(versions: Mapping[str, Iterable[Item]]) -> list[Seat]:
             key = hash_json([list(item.messages), [media.digest for media in item.media]])
             items.setdefault(key, item)
             parents.setdefault(key, []).append(item.id)
-            teachers.setdefault(key, set()).update({item.source.teacher or item.facts.model or ""} - {""})
+            named = (item.source.teacher or item.facts.model or "").split("+")
+            teachers.setdefault(key, set()).update({*named} - {""})
             votes = said.setdefault(key, {}).setdefault(name, [])
             if item.label is not None:
                 votes.append(item.label)

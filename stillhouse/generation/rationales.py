@@ -17,7 +17,7 @@ import orjson
 from stillhouse.data.items import Item, Method, Source, text_of
 from stillhouse.errors import UsageError
 from stillhouse.generation.flows import Flow
-from stillhouse.generation.inquiry import Unusable, answer_of, json_of
+from stillhouse.generation.inquiry import Unusable, answer_of, credit, json_of
 from stillhouse.generation.pictures import ReadMedia, with_pictures
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.templates import OF_ITEMS, Template, item_values
@@ -180,7 +180,8 @@ class Reasoner:
     def _explained(self, item: Item, known: str, reasons: str, share: float, hinted: bool) -> Item:
         tags = tuple(tag for tag in item.facts.tags if tag != "hinted")
         facts = replace(item.facts, grade=round(share, 6), tags=(*tags, "hinted") if hinted else tags)
-        source = Source(Method.LABELLED, item.source.origin, item.source.row, self._teacher, (item.id,))
+        teacher = credit(item, self._teacher, keeps_answer=True)
+        source = Source(Method.LABELLED, item.source.origin, item.source.row, teacher, (item.id,))
         answer = item.answer or {"role": "assistant", "content": known}
         return replace(item, rationale=reasons, answer=answer, facts=facts, source=source)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from stillhouse.data.items import Item, Kind, Method, Source
+from stillhouse.data.items import Facts, Item, Kind, Method, Source
 from stillhouse.generation.inquiry import Inquiry, Unusable, answer_of, credit, json_of, lines_of, object_schema
 from stillhouse.generation.questions import Reply
 from tests.generation.rules import Words
@@ -89,4 +90,13 @@ def test_whose_terms_hold():
     assert credit(made, "other") == "one+other"
     assert credit(made, "one") == "one"
     assert credit(Item(Kind.CHAT, source=Source(Method.CAPTURED, teacher="one")), "other") == "other"
+    said = {"role": "assistant", "content": "a"}
+    for asked in (
+        Item(Kind.CHAT, answer=said, source=Source(Method.CAPTURED, teacher="one")),
+        Item(Kind.CHAT, answer=said, facts=Facts(model="one")),
+        Item(Kind.CHAT, answer=said, source=Source(Method.LABELLED, teacher="one+other")),
+    ):
+        assert credit(asked, "other") == "other"
+        assert credit(asked, "other", keeps_answer=True) == "one+other"
+        assert credit(replace(asked, answer=None), "other", keeps_answer=True) == "other"
     assert (Inquiry("m", Words("")).teacher, Inquiry("m", Words(""), called="big").teacher) == ("m", "big")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import math
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from stillhouse.data.items import Facts, Item, Kind, Media, Method, Source
-from stillhouse.errors import UsageError
+from stillhouse.data.terms import Book as TermsBook
+from stillhouse.data.terms import Terms, Use, check_use, teachers_of
+from stillhouse.errors import TermsForbid, UsageError
 from stillhouse.generation.book import Book
 from stillhouse.generation.desk import Desk
 from stillhouse.generation.flows import Made, ask_all, estimate, made
@@ -223,3 +226,22 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 def test_label_names_need_labels():
     with pytest.raises(UsageError, match=r"Nothing fills the blank \{label_names\}"):
         Labeller("m", PLAIN, LabelSettings())
+
+
+def test_whoever_gave_the_answer_that_an_item_keeps_is_named_beside_who_labelled_it(tmp_path):
+    said = {"role": "assistant", "content": "We will see."}
+    items = [replace(text("my money", model="big-4o"), answer=said), text("my money, please", model="big-4o")]
+    labeller = Labeller("m", PLAIN, LabelSettings(labels=LABELS), teacher="desk")
+    with desk_of(by_words, tmp_path) as (desk, _):
+        found, _ = label_all(desk, items, labeller)
+    assert [(item.source.teacher, item.facts.model) for item in found] == [
+        ("big-4o+desk", "big-4o"),
+        ("desk", "big-4o"),
+    ]
+    closed = TermsBook({"big": Terms("big", (Use.EVALUATE,), models=("big-*",))})
+    with pytest.raises(TermsForbid, match="1 rows were answered by big-4o"):
+        check_use(teachers_of(found), closed, Use.TRAIN)
+    asked = Labeller("m", Template(user="{text}"), LabelSettings(), teacher="desk")
+    with desk_of(by_words, tmp_path / "again") as (desk, _):
+        [answered, _], _ = label_all(desk, items, asked)
+    assert (answered.source.teacher, answered.facts.model) == ("desk", "m")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from stillhouse.data.items import Facts, Item, Kind
+from stillhouse.data.items import Facts, Item, Kind, Source
 from stillhouse.errors import UsageError
 from stillhouse.generation.inquiry import Inquiry
 from stillhouse.generation.panel import How, kind_of, line_up, settle, tie_questions, voted
@@ -31,6 +31,11 @@ def test_items_are_matched_by_what_they_ask():
     assert seats[0].said == {"one": ("x",), "other": ("y",)}
     assert seats[1].said == {"one": ("y",), "other": ("x",)}
     assert len(seats[0].parents) == 3
+
+
+def test_a_teacher_that_is_named_beside_several_others_counts_once():
+    made = {name: [replace(text("a", "x"), source=Source(teacher=f"{name}+big"))] for name in ("one", "two")}
+    assert line_up(made)[0].teachers == ("big", "one", "two")
 
 
 def test_the_vote_becomes_label_and_soft_labels():
