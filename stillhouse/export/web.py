@@ -123,6 +123,7 @@ def _description(subject: Subject, model: str, sizes: Sizes) -> dict[str, Any]:
         "student": manifest.student if manifest else subject.family,
         "teacher": manifest.teacher if manifest else None,
         "kind": subject.kind.value,
+        "reads": "n-grams" if manifest and manifest.featurizer.kind == "ngrams" else "tokens",
         "prompt": {"prefix": manifest.prompt.prefix, "suffix": manifest.prompt.suffix}
         if manifest
         else {"prefix": "", "suffix": ""},

@@ -128,7 +128,7 @@ async def test_chromium_answers_as_the_server_does_and_asks_nobody_else(form, ma
 
 
 async def test_the_page_is_used_by_keyboard_and_goes_on_without_its_server(made, tmp_path):
-    _, folder = made("encoder")
+    bundle, folder = made("encoder")
     shots = tmp_path / "shots"
     shots.mkdir()
     async with opened_tab(tmp_path / "profile") as tab:
@@ -144,6 +144,13 @@ async def test_the_page_is_used_by_keyboard_and_goes_on_without_its_server(made,
         assert await tab.run("document.querySelectorAll('caption').length") == 2
         assert "sure" in await tab.run("document.getElementById('status').textContent")
         assert "ms" in await tab.run("document.getElementById('spent').textContent")
+        assert "tokens read" in await tab.run("document.getElementById('spent').textContent")
+        labels = await tab.run("Array.from(document.querySelectorAll('th'), (head) => head.textContent)")
+        known = {label for field in open_student(bundle).labels for label in field}
+        assert len(labels) == 8
+        assert set(labels) <= known
+        await tab.send("Input.insertText", text=" and where is my parcel" * 2_000)
+        await tab.until("document.getElementById('spent').textContent.endsWith('tokens read, the most it reads')")
         assert "MB" in await tab.run("document.getElementById('facts').textContent")
         await tab.run("document.getElementById('typing').click()")
         await tab.run("document.getElementById('text').value = 'parcel late'; document.getElementById('text').focus()")
@@ -181,6 +188,10 @@ async def test_a_picture_that_is_chosen_is_answered_as_by_the_model(npm_home, tm
             assert await tab.run("document.getElementById('answer').textContent") == subject.labels[0][best.indices]
             assert f"{100 * best.values.item():.1f} %" in await tab.run("document.getElementById('spent').textContent")
             assert await tab.run("document.getElementById('seen').width") == width
+            (tmp_path / "torn.png").write_bytes((tmp_path / "noise.png").read_bytes()[:40])
+            await tab.send("DOM.setFileInputFiles", files=[str(tmp_path / "torn.png")], nodeId=found["nodeId"])
+            await tab.until("!document.getElementById('problem').hidden")
+            assert await tab.run("document.getElementById('result').hidden && document.getElementById('seen').hidden")
         assert tab.complaints == []
 
 

@@ -15,7 +15,7 @@ connect({ onDescribed: introduce, onLoaded: showLoaded }).then(begin, (error) =>
 function introduce({ name, student: rung, teacher, bytes }) {
   document.title = `${name}: a student in this browser`;
   find("name").textContent = name;
-  find("lineage").textContent = teacher ? `Student ${rung} of ${teacher}, in this browser` : `A model of the kind ${rung}, in this browser`;
+  find("lineage").textContent = `${rung} · ${teacher ? `learnt from ${teacher} · ` : ""}in this browser`;
   find("progress").max = bytes;
 }
 
@@ -71,17 +71,21 @@ async function show(turn, question) {
     const answer = await question();
     if (turn === asked) tell(answer);
   } catch (error) {
-    if (turn === asked) trouble(`There is no answer. ${error.message}`);
+    if (turn !== asked) return;
+    clear();
+    trouble(`There is no answer. ${error.message}`);
   }
 }
 
 function clear() {
+  find("problem").hidden = true;
   find("result").hidden = true;
+  find("seen").hidden = true;
   find("status").textContent = "";
 }
 
 function tell(answer) {
-  const { threshold } = student.described;
+  const { threshold, reads } = student.described;
   find("problem").hidden = true;
   const verdict = find("verdict");
   verdict.hidden = threshold === undefined;
@@ -89,7 +93,7 @@ function tell(answer) {
   verdict.textContent = answer.asksTeacher ? "It would ask the teacher" : "It answers by itself";
   find("answer").textContent = answer.text;
   const sure = `${percent(answer.confidence)} sure`;
-  const read = answer.tokens ? ` · ${answer.tokens.toLocaleString("en")} tokens read` : "";
+  const read = answer.tokens ? ` · ${answer.tokens.toLocaleString("en")} ${reads} read${answer.full ? ", the most it reads" : ""}` : "";
   find("spent").textContent = `${sure} · ${answer.milliseconds.toFixed(1)} ms${read}`;
   find("fields").replaceChildren(...answer.fields.flatMap(shareTables));
   find("result").hidden = false;
@@ -114,7 +118,7 @@ function shareTable(labels) {
   for (const { label, confidence } of labels) {
     const row = table.insertRow(), head = document.createElement("th"), bar = document.createElement("span");
     head.scope = "row";
-    head.textContent = label;
+    head.append(...breakable(label));
     bar.className = "bar";
     bar.style.width = `${100 * confidence}%`;
     row.append(head);
@@ -122,6 +126,11 @@ function shareTable(labels) {
     row.insertCell().textContent = percent(confidence);
   }
   return table;
+}
+
+/** A label that is broken behind the signs that join its words, where its line is too short. */
+function breakable(label) {
+  return label.split(/(?<=[_./:-])/).flatMap((part) => [part, document.createElement("wbr")]);
 }
 
 function tellFacts({ described, milliseconds, bytes }) {

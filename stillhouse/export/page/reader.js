@@ -95,6 +95,7 @@ export class NgramReader {
 export class WordPieceReader {
   constructor(described) {
     this.described = described;
+    this.limit = described.limit;
     this.characters = new Characters(described.characters);
     this.vocabulary = new Map(described.vocabulary.map((token, id) => [token, id]));
     this.plain = new Map(Object.entries(described.plain));
@@ -181,6 +182,7 @@ export class WordPieceReader {
 export class LibraryReader {
   constructor(described, tokenizer) {
     this.described = described;
+    this.limit = described.limit;
     this.tokenizer = tokenizer;
   }
 

@@ -37,10 +37,10 @@ export class Student {
   }
 
   /**
-   * What it answers to one text: `{text, fields, confidence, asksTeacher, tokens, milliseconds}`.
+   * What it answers to one text: `{text, fields, confidence, asksTeacher, tokens, full, milliseconds}`.
    *
    * `text` is the whole answer in the form that was learnt; each of `fields` has `name`, `label`, `confidence`, and
-   * `labels` with the confidence of every label, likeliest first.
+   * `labels` with the confidence of every label, likeliest first. `full`: it read as much as it ever does.
    */
   async answer(text) {
     const start = performance.now();
@@ -50,7 +50,8 @@ export class Student {
       input_ids: new ort.Tensor("int64", BigInt64Array.from(ids, BigInt), shape),
       attention_mask: new ort.Tensor("int64", new BigInt64Array(ids.length).fill(1n), shape),
     });
-    return { ...this.told(logits), tokens: ids.length, milliseconds: performance.now() - start };
+    const full = ids.length >= this.reader.limit;
+    return { ...this.told(logits), tokens: ids.length, full, milliseconds: performance.now() - start };
   }
 
   /** What it answers to one picture `{data, width, height}`; `seen` is that picture as it was looked at. */
