@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from keyword import iskeyword
-from typing import Annotated, Any, final
+from typing import Annotated, Any, cast, final
 
 import typer
 from typer.core import TyperGroup
@@ -17,7 +19,7 @@ import stillhouse
 from stillhouse import settings
 from stillhouse.errors import StillhouseError
 
-__all__ = ["VERBS", "application", "load", "main", "run"]
+__all__ = ["VERBS", "application", "load", "main", "run", "told_by_system"]
 
 VERBS = {
     "quickstart": "Distil the bundled traffic of a support desk, serve the student and call it once.",
@@ -111,6 +113,20 @@ class Failure:
     message: str
 
 
+def told_by_system(error: Exception) -> str | None:
+    """What the operating system said, in whatever error a library tells it; None where it said nothing."""
+    told = str(error)
+    files: Any = error.args[0] if isinstance(error, shutil.Error) else None
+    if isinstance(files, list):  # (from, to, what was said) of each: the first will do
+        told = str(cast("Any", files)[0][-1])
+    elif isinstance(error, OSError) and error.errno is None and " requested and " in told:  # by NumPy
+        told = f"A file could not be written whole ({told})."
+    elif not (isinstance(error, OSError) or "(os error " in told):  # the latter by libraries in Rust
+        return None
+    full = f"[Errno {errno.ENOSPC}]" in told or f"(os error {errno.ENOSPC})" in told or told.startswith("A file could")
+    return f"{told}\nIs the disk full? Free some room and give the same command again." if full else told
+
+
 def failure_of(error: Exception, verb: str | None) -> Failure:
     """What to tell people and programs about an error."""
     kind = type(error).__name__
@@ -121,8 +137,9 @@ def failure_of(error: Exception, verb: str | None) -> Failure:
         return Failure(2, "UsageError", f"{error.format_message() or 'It needs a verb.'}\nSee: {command} --help")
     if isinstance(error, typer.Abort):
         return Failure(INTERRUPTED, "Interrupted", "interrupted")
-    if isinstance(error, OSError):
-        return Failure(1, kind, str(error))
+    told = told_by_system(error)
+    if told is not None:
+        return Failure(1, kind, told)
     return Failure(
         1,
         kind,

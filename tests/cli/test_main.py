@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -90,6 +92,29 @@ def test_the_system_refusing_is_no_fault_of_ours(monkeypatch, capsys):
     told = capsys.readouterr().err
     assert "/sealed" in told
     assert "fault in Stillhouse" not in told
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a.onnx"), "[Errno 28] No space left on device: 'a.onnx'"),
+        (
+            shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]),
+            "[Errno 28] No space left on device: 'b'",
+        ),
+        (ValueError("No space left on device (os error 28)"), "No space left on device (os error 28)"),
+        (OSError("562176 requested and 68736 written"), "A file could not be written whole (562176 requested and"),
+    ],
+)
+def test_a_full_disk_is_told_as_such_by_whichever_library(error, told):
+    message = main.told_by_system(error)
+    assert message.startswith(told)
+    assert message.endswith("Is the disk full? Free some room and give the same command again.")
+
+
+def test_what_the_system_did_not_say_is_a_fault():
+    assert main.told_by_system(ValueError("a bug")) is None
+    assert main.told_by_system(PermissionError(13, "Permission denied", "a")) == "[Errno 13] Permission denied: 'a'"
 
 
 def test_a_fault_is_owned_up_to_without_a_traceback(monkeypatch, capsys):
