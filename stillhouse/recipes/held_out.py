@@ -45,8 +45,10 @@ def hold_out(data: DataSection, task: TaskName, seed: int, folder: Path, calibra
             draw -= share
     for name, chosen in parts.items():
         if not chosen:
+            different = len({_draw(rows.inputs[row], seed) for row in rows.train})
             raise UsageError(
-                f"{source} has {len(rows.train)} rows, too few to keep some out for {name}. Give more rows"
+                f"{source} has {len(rows.train)} rows, {different} of them different: too few to keep some out for "
+                f"{name}, as equal ones stay together. Give more rows"
                 + ("." if data.test else ", or --test with a file of its own.")
             )
         _write(folder / _name(name, task), rows, chosen, task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 from zipfile import BadZipFile
 
 import numpy as np
+import numpy.typing as npt
 
 from stillhouse.artifacts import hash_file, hash_json
 from stillhouse.errors import UsageError
@@ -18,7 +20,7 @@ from stillhouse.recipes.sections import DataSection, TaskName
 from stillhouse.tasks.explained import asked_twice
 from stillhouse.tasks.pairs import pair_of
 
-__all__ = ["Rows", "read_rows"]
+__all__ = ["Rows", "read_arrays", "read_rows"]
 
 HELD_OUT = 10
 """One row in so many of `train` is kept from training where no selection file is given."""
@@ -78,8 +80,8 @@ def _read(file: Path, task: TaskName) -> list[tuple[Any, Any]]:
     """What is given and what is answered, row by row."""
     try:
         rows = _pictures(file) if task is TaskName.IMAGE else [_row(row, task, file, at) for at, row in _lines(file)]
-    except OSError as error:
-        raise UsageError(f"The data {file} cannot be read: {error.strerror or error}.") from error
+    except (OSError, EOFError, zlib.error) as error:  # the latter two of a file that was packed and is torn
+        raise UsageError(f"The data {file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     if not rows:
         raise UsageError(f"The data {file} hold no rows.")
     return rows
@@ -88,9 +90,11 @@ def _read(file: Path, task: TaskName) -> list[tuple[Any, Any]]:
 def _lines(file: Path) -> list[tuple[int, dict[str, Any]]]:
     """Objects of JSON, with the numbers of their lines."""
     with file.open("rb") as opened:
-        zipped = opened.read(2) == b"\x1f\x8b"
+        start = opened.read(2)
+    if start == b"PK":
+        raise UsageError(f"{file} is an archive, as pictures are kept in (.npz), and no file of JSON lines.")
     found: list[tuple[int, dict[str, Any]]] = []
-    with gzip.open(file) if zipped else file.open("rb") as lines:
+    with gzip.open(file) if start == b"\x1f\x8b" else file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -121,17 +125,32 @@ def _row(row: dict[str, Any], task: TaskName, file: Path, line: int) -> tuple[An
     return row["text"], label
 
 
+def read_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """`images`, and `labels` if there are any, of a .npz file; raises UsageError where it is none, or is torn."""
+    try:
+        with file.open("rb") as opened:
+            if opened.read(2) != b"PK":  # else NumPy takes it for a pickle, and advises to open that unsafely
+                raise UsageError(f"{file} is no .npz file of arrays, such as numpy.savez writes.")
+            opened.seek(0)
+            arrays = np.load(opened, allow_pickle=False)
+            if "images" not in arrays:
+                raise UsageError(f"{file} has no array `images`; it has {', '.join(arrays) or 'none'}.")
+            return {name: np.atleast_1d(arrays[name]) for name in ("images", "labels") if name in arrays}
+    except (ValueError, BadZipFile, EOFError, zlib.error) as error:
+        raise UsageError(f"{file} is no .npz file of arrays that can be read: {error}") from error
+
+
 def _pictures(file: Path) -> list[tuple[Any, Any]]:
     """Pictures `[samples, height, width]` or with colours, and labels, from a file of NumPy."""
-    try:
-        arrays = np.load(file, allow_pickle=False)
-        names = list(getattr(arrays, "files", []))
-        if "images" not in names:
-            raise UsageError(f"{file} has no array `images`; it has {', '.join(names) or 'no named arrays'}.")
-        images = arrays["images"]
-        labels = arrays["labels"].tolist() if "labels" in names else [None] * len(images)
-    except (ValueError, BadZipFile, EOFError) as error:
-        raise UsageError(f"{file} is no .npz file of arrays: {error}") from error
+    arrays = read_arrays(file)
+    images = arrays["images"]
+    labels = arrays.get("labels", np.full(len(images), -1))
     if len(labels) != len(images):
         raise UsageError(f"{file} has {len(images)} images and {len(labels)} labels; give one for each.")
-    return [(image, None if label is None or label < 0 else label) for image, label in zip(images, labels, strict=True)]
+    if labels.dtype.kind not in "iuf" or labels.ndim != 1 or (labels % 1).any():
+        raise UsageError(
+            f"The `labels` of {file} must be whole numbers, one a picture and -1 for none; they are "
+            f"{labels.dtype} {list(labels.shape)}."
+        )
+    answers = labels.astype(np.int64).tolist()
+    return [(image, None if label < 0 else label) for image, label in zip(images, answers, strict=True)]

@@ -18,6 +18,7 @@ from stillhouse.export.subject import Kind, Subject
 from stillhouse.export.verify import Samples
 from stillhouse.models.load import load_image
 from stillhouse.models.tokenizers import NgramReader, Reader, TokenizerReader, open_reader
+from stillhouse.recipes.read_rows import read_arrays
 from stillhouse.tasks.image import look_of, read_images
 
 __all__ = ["Bytes", "draw_samples", "read_pictures", "read_samples", "reader_of"]
@@ -143,10 +144,9 @@ def _drawn(subject: Subject, count: int, random: np.random.Generator) -> Iterato
 def read_pictures(file: Path) -> Bytes:
     """The first pictures of a .npz file with `images`, bytes `[rows, height, width]` or `[..., channels]`."""
     try:
-        arrays: Any = np.load(file, allow_pickle=False)
-        return arrays["images"][: MOST[Kind.IMAGE]]
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise UsageError(f"{file} is no .npz file with an array `images`: {error}") from error
+        return read_arrays(file)["images"][: MOST[Kind.IMAGE]]
+    except OSError as error:
+        raise UsageError(f"The pictures {file} cannot be read: {error.strerror or error}.") from error
 
 
 def _pictures(subject: Subject, file: Path) -> Samples:

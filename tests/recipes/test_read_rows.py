@@ -94,3 +94,19 @@ def test_so_are_missing_files_and_arrays(tmp_path):
     np.savez(tmp_path / "b.npz", images=np.zeros((3, 2, 2), dtype=np.uint8), labels=np.zeros(2))
     with pytest.raises(UsageError, match="has 3 images and 2 labels"):
         read_rows(DataSection(train=tmp_path / "b.npz"), TaskName.IMAGE, 0)
+    for labels in (np.array(["cat"] * 3), np.array([0.5, 1, 2]), np.zeros((3, 2))):
+        np.savez(tmp_path / "c.npz", images=np.zeros((3, 2, 2), dtype=np.uint8), labels=labels)
+        with pytest.raises(UsageError, match=r"`labels` of .*c\.npz must be whole numbers"):
+            read_rows(DataSection(train=tmp_path / "c.npz"), TaskName.IMAGE, 0)
+
+
+def test_torn_files_are_told(tmp_path):
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"text": "a"}\n' * 999)[:30])
+    with pytest.raises(UsageError, match=r"a\.jsonl\.gz cannot be read"):
+        read_rows(DataSection(train=tmp_path / "a.jsonl.gz"), TaskName.EMBEDDING, 0)
+    np.savez(tmp_path / "a.npz", images=np.zeros((9, 40, 40), dtype=np.uint8))
+    with pytest.raises(UsageError, match=r"a\.npz is an archive, .* no file of JSON lines"):
+        read_rows(DataSection(train=tmp_path / "a.npz"), TaskName.EMBEDDING, 0)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:900])
+    with pytest.raises(UsageError, match=r"b\.npz is no \.npz file"):
+        read_rows(DataSection(train=tmp_path / "b.npz"), TaskName.IMAGE, 0)

@@ -74,5 +74,10 @@ def test_wrong_files_are_told(tmp_path):
     with pytest.raises(UsageError, match="is not there"):
         read_samples(subject("distilbert", tmp_path / "a"), tmp_path / "none.jsonl")
     (tmp_path / "rows.jsonl").write_text(json.dumps({"text": "a"}))
-    with pytest.raises(UsageError, match=r"is no \.npz file"):
-        read_samples(subject("vit", tmp_path / "b"), tmp_path / "rows.jsonl")
+    pictures = subject("vit", tmp_path / "b")
+    np.savez(tmp_path / "whole.npz", images=np.zeros((9, 40, 40), dtype=np.uint8))
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:900])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    for name in ("rows.jsonl", "torn.npz", "empty.npz"):
+        with pytest.raises(UsageError, match=r"is no \.npz file"):
+            read_samples(pictures, tmp_path / name)
