@@ -43,6 +43,8 @@ def written_whole(out: Path) -> Generator[Path]:
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     waiting, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
+    if old.is_dir() and not out.exists():
+        old.rename(out)  # a run was killed after it took the earlier folder away and before it put its own there
     for leftover in (waiting, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:

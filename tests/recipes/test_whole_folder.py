@@ -27,6 +27,16 @@ def test_nothing_is_left_of_what_failed(tmp_path):
     assert (out / "kept").is_file()
 
 
+def test_the_earlier_folder_comes_back_where_a_run_was_killed_between_taking_it_away_and_putting_its_own(tmp_path):
+    (tmp_path / ".out.old").mkdir()
+    (tmp_path / ".out.old" / "kept").write_text("kept")
+    (tmp_path / ".out.partial").mkdir()
+    with pytest.raises(ValueError, match="torn"), written_whole(tmp_path / "out"):
+        raise ValueError("torn")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "kept").is_file()
+
+
 def test_places_that_will_not_do(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "letters").mkdir()
