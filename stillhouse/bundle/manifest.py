@@ -83,6 +83,11 @@ class Manifest:
 def read_manifest(bundle: Path) -> Manifest:
     """The manifest of a bundle folder; raises BundleError when there is none or it is torn."""
     path = bundle / "stillhouse.json"
+    if not path.is_file() and (bundle / "compression.json").is_file():
+        raise BundleError(
+            f"{bundle} was made by `stillhouse compress` of a model that is no classifier of texts, and only those are "
+            f"bundles. ONNX Runtime runs the graph in {bundle / 'student'}."
+        )
     if not path.is_file():
         raise BundleError(f"{bundle} is not a bundle: it holds no stillhouse.json. `stillhouse distill` makes one.")
     try:

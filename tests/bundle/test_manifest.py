@@ -29,6 +29,12 @@ def test_another_format_is_refused(format_):
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "compression.json").write_text("{}")
+    with pytest.raises(
+        BundleError, match="was made by `stillhouse compress` of a model that is no classifier of texts"
+    ):
+        read_manifest(tmp_path / "small")
     with pytest.raises(BundleError, match=r"is not a bundle: it holds no stillhouse\.json"):
         read_manifest(tmp_path)
 
