@@ -42,13 +42,12 @@ def database(chosen: str | None = None) -> str | None:
     return chosen or os.environ.get("STILLHOUSE_DATABASE") or None
 
 
-def secret(variable: str) -> str:
-    """The value of an environment variable that holds a key; never logged."""
+def secret(variable: str, what: str = "the teacher's API key") -> str:
+    """The value of an environment variable that holds a key; never logged. `what` says which where it is missing."""
     value = os.environ.get(variable, "").strip()
     if not value:
         raise UsageError(
-            f"The environment variable {variable} is empty or not set. "
-            f"Set it to the teacher's API key: export {variable}=..."
+            f"The environment variable {variable} is empty or not set. Set it to {what}: export {variable}=..."
         )
     return value
 

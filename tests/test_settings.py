@@ -27,6 +27,8 @@ def test_an_empty_secret_is_wrong_use_and_names_the_variable(value, monkeypatch)
     monkeypatch.setenv("TEACHER_KEY", value)
     with pytest.raises(UsageError, match="export TEACHER_KEY="):
         settings.secret("TEACHER_KEY")
+    with pytest.raises(UsageError, match=r"Set it to the key of redaction: export TEACHER_KEY"):
+        settings.secret("TEACHER_KEY", "the key of redaction")
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def _key(variable: str | None, home: Path | None, project: str, make: bool) -> b
 
     if variable is None:
         return key_of(settings.home(home), project, make)
-    key = settings.secret(variable).encode()
+    key = settings.secret(variable, "the key of redaction").encode()
     if len(key) < 16:
         raise UsageError(f"The key in {variable} has {len(key)} bytes; it must have 16 or more.")
     return key
