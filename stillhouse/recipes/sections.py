@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +25,7 @@ __all__ = [
     "TeacherSection",
     "TrainingSection",
     "check_least",
+    "check_seed",
     "check_word",
 ]
 
@@ -252,6 +254,8 @@ class TrainingSection:
     def __post_init__(self) -> None:
         check_least(1, {"epochs": self.epochs, "accumulate": self.accumulate, "evaluations": self.evaluations})
         check_least(1, {"patience": self.patience, "processes": self.processes})
+        if self.rate is not None and not (self.rate > 0 and math.isfinite(self.rate)):
+            raise UsageError(f"rate must be above 0 and finite; it is {self.rate}.")
         check_word("precision", self.precision, ("auto", "no", "bf16"))
         check_word("shape", self.shape, ("cosine", "linear", "constant"))
         for way in self.save_memory:
@@ -264,6 +268,12 @@ def check_word(name: str, word: str, known: tuple[str, ...]) -> None:
         near = difflib.get_close_matches(word, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"{name} = {word!r} is none of {', '.join(known)}.{hint}")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that a source of random numbers does not take."""
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed must be 0 or more and under 2**32; it is {seed}.")
 
 
 def check_least(least: int, numbers: Mapping[str, int]) -> None:

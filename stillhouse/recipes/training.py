@@ -19,6 +19,7 @@ from stillhouse.recipes.sections import (
     TaskName,
     TeacherSection,
     TrainingSection,
+    check_seed,
 )
 from stillhouse.recipes.toml import fill, read_toml
 from stillhouse.signals.keep import Keep
@@ -43,6 +44,7 @@ class TrainRecipe:
 
     def __post_init__(self) -> None:
         kind = self.source.kind
+        check_seed(self.seed)
         if not self.objective:
             raise UsageError('The recipe has no objective; add one: [[objective]] with name = "forward_kl".')
         asks = kind in (SourceKind.ONLINE, SourceKind.ON_POLICY)

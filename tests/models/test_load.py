@@ -24,6 +24,7 @@ from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.models.load import (
     blocks_of,
     fingerprint,
+    labels_of,
     load_causal,
     load_classifier,
     load_encoder,
@@ -237,3 +238,9 @@ def test_a_classifier_or_tokenizer_that_is_not_there_is_refused(tmp_path):
     kinds.make("bert-classifier").save_pretrained(tmp_path)
     with pytest.raises(UsageError, match="has no fast tokenizer"):
         load_tokenizer(str(tmp_path))
+
+
+def test_labels_are_named_in_their_order_without_the_weights(tmp_path):
+    config = BertConfig(id2label={1: "late", 0: "refund"}, label2id={"late": 1, "refund": 0})
+    config.save_pretrained(tmp_path)
+    assert labels_of(str(tmp_path)) == ("refund", "late")

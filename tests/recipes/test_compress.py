@@ -10,6 +10,7 @@ import pytest
 from stillhouse.artifacts import hash_folder
 from stillhouse.errors import UsageError
 from stillhouse.inference.onnx_classifier import OnnxClassifier
+from stillhouse.models.load import fingerprint
 from stillhouse.recipes.compression import task_of
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.sections import TaskName
@@ -49,6 +50,11 @@ def test_the_model_behind_it_can_be_opened_and_exported_again(small):
     assert sum(weight.numel() for weight in subject.module.parameters()) == chosen["parameters"]
 
 
+def test_figures_of_healing_stay_with_its_stage(small):
+    assert not list((small[0] / "small").rglob("metrics.jsonl"))
+    assert list((small[0] / "home" / "stages").glob("heal-*/metrics.jsonl"))
+
+
 def test_the_page_shows_what_was_tried(small):
     page = (small[0] / "small" / "report.html").read_text()
     for form in small[1]["forms"]:
@@ -65,6 +71,14 @@ def test_a_rerun_does_nothing_again(small, trained):
     assert hash_folder(small[0] / "small" / "student") == before
 
 
+def test_figures_of_a_form_belong_to_the_whole_model_beside_which_it_was_measured(small, trained):
+    kept = (small[0] / "home" / "stages").glob("form-*/.stage.json")
+    depends = [json.loads(file.read_text())["inputs"] for file in kept]
+    whole = fingerprint(str(trained / "whole"))
+    assert {each["model"] for each in depends} == {whole}
+    assert len({each["form"] for each in depends}) > 1
+
+
 def test_what_was_made_smaller_is_not_compressed_again_but_the_model_in_it(small):
     with pytest.raises(UsageError, match="is a bundle"):
         task_of(str(small[0] / "small"))
@@ -76,13 +90,14 @@ def test_another_home_makes_the_same_of_what_heals_though_it_is_killed(small, tr
     data = ("--data", trained / "rows.jsonl", "--test", trained / "test.jsonl", "--tokens", 32)
     place = ("--out", tmp_path / "small", "--home", tmp_path / "home", "--json")
     hit = 0
-    for moment in ("trim-*.partial", "shape-*.partial", "heal-*.partial"):
+    for moment in ("trim-*.partial", "shape-*.partial", "heal-*.partial", "heal-*.partial/metrics.jsonl"):
         killed = start("compress", trained / "whole", *data, *place, *SIZE)
         while killed.poll() is None and not any((tmp_path / "home" / "stages").glob(moment)):
             time.sleep(0.001)
         hit += killed.poll() is None
         killed.kill()
         killed.communicate()
+        assert not (tmp_path / "small").exists()
     assert hit >= 2
     told = compress(trained, tmp_path, *SIZE)
     assert told.code == 0, told.err
@@ -113,10 +128,14 @@ def test_what_cannot_be_reached_is_said(small, trained, tmp_path):
     ("options", "told"),
     [
         ((), "needs a goal"),
-        (("--target-mb", -1), "must be above 0"),
+        (("--target-mb", -1), "must be above 0 and finite; it is -1.0"),
         (("--max-drop", 2), "share of the quality"),
         (("--target-mb", 1, "--levers", "layrs"), "Did you mean 'layers'"),
         (("--target-mb", 1, "--trials", 0), "trials must be 1 or more"),
+        (("--target-mb", 1, "--rate", -1), "rate must be above 0"),
+        (("--target-mb", 1, "--seed", -1), "seed must be 0 or more"),
+        (("--target-mb", 1, "--seed", 2**32), "seed must be 0 or more and under"),
+        (("--target-mb", 1, "--no-heal", "--learn-bits"), "Leave one of them out"),
     ],
 )
 def test_bad_requests_are_refused(options, told, trained, tmp_path):
@@ -132,6 +151,17 @@ def test_rows_of_another_task_and_models_of_no_kind_are_refused(trained, tmp_pat
     done = run("compress", trained / "whole", "--data", tmp_path / "chat.jsonl", *place)
     assert done.code == 2
     assert "needs a `text`" in done.json["error"]["message"]
+    for name, labels, strange in (
+        ("other", ("cat", "dog"), "cat, dog"),
+        ("mixed", ("topic 1", 1, TOPICS, "cat"), f"{TOPICS}, cat"),
+    ):
+        rows = [{"text": f"a row {at}", "label": labels[at % len(labels)]} for at in range(60)]
+        data = write(tmp_path / f"{name}.jsonl", rows)
+        done = run("compress", trained / "whole", "--data", data, *place)
+        assert done.code == 2
+        told = done.json["error"]["message"]
+        assert f"does not: {strange}. It has {TOPICS}, from topic 0 to topic {TOPICS - 1}" in told
+    assert not (tmp_path / "small").exists()
     done = run("compress", tmp_path / "nothing", "--data", trained / "rows.jsonl", *place)
     assert done.code == 2
     assert "is no folder, and no name" in done.json["error"]["message"]

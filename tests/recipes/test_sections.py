@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from stillhouse.recipes.sections import (
     TeacherSection,
     TrainingSection,
     check_least,
+    check_seed,
     check_word,
 )
 
@@ -57,6 +59,10 @@ def test_numbers_and_words_that_make_no_sense_are_refused():
         (lambda: TrainingSection(save_memory=("shrad",)), "Did you mean 'shard'"),
         (lambda: check_word("shape", "x", ("cosine",)), "shape = 'x' is none of cosine"),
         (lambda: check_least(1, {"epochs": 0}), "epochs must be 1 or more; it is 0"),
+        (lambda: check_seed(-1), "seed must be 0 or more"),
+        (lambda: check_seed(2**32), r"under 2\*\*32; it is 4294967296"),
+        (lambda: TrainingSection(rate=0.0), "rate must be above 0"),
+        (lambda: TrainingSection(rate=math.nan), "rate must be above 0"),
     ):
         with pytest.raises(UsageError, match=message):
             make()
