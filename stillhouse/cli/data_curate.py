@@ -44,7 +44,7 @@ def data_curate(
         str | None,
         typer.Option(
             help="The steps in their order, with commas between.",
-            show_default="duplicates,near-duplicates,refusals,broken",
+            show_default="refusals,broken,duplicates,near-duplicates",
         ),
     ] = None,
     recipe: Annotated[
@@ -67,7 +67,7 @@ def data_curate(
 ) -> None:
     """Make a dataset worth learning from: a new version, beside which lies what was dropped, with the reasons.
 
-    For example: stillhouse data curate support --steps duplicates,near-duplicates,refusals,broken --dry-run
+    For example: stillhouse data curate support --steps refusals,broken,duplicates,near-duplicates --dry-run
     Then:        stillhouse data restore support@3 --reason near-duplicate
 
     Steps are taken one after the other. The same rows and settings give the same version on every machine.

@@ -32,8 +32,8 @@ def test_a_dry_run_says_what_would_be_done_and_makes_nothing(call, tmp_path):
     assert told["counts"] == {
         "rows": 7, "kept": 3, "dropped": 4, "duplicate": 1, "empty": 1, "near-duplicate": 1, "refusal": 1
     }  # fmt: skip
-    assert [step["step"] for step in told["steps"]] == ["duplicates", "near-duplicates", "refusals", "broken"]
-    assert told["steps"][2]["examples"][0]["reason"] == "refusal: opens so in en"
+    assert [step["step"] for step in told["steps"]] == ["refusals", "broken", "duplicates", "near-duplicates"]
+    assert told["steps"][0]["examples"][0]["reason"] == "refusal: opens so in en"
     assert call("show", "support@2")[0] == 2
 
 
@@ -42,7 +42,7 @@ def test_a_new_version_lies_beside_what_was_dropped(call, tmp_path):
     assert code == 0
     assert (told["reference"], told["items"], told["dropped"]) == ("support@2", 3, 4)
     assert told["step"]["parents"] == ["support@1"]
-    assert told["step"]["settings"]["order"] == ["duplicates", "near-duplicates", "refusals", "broken"]
+    assert told["step"]["settings"]["order"] == ["refusals", "broken", "duplicates", "near-duplicates"]
     assert told["step"]["settings"]["steps"]["near-duplicates"] == {
         "threshold": 0.8,
         "by": "asked",
@@ -54,6 +54,17 @@ def test_a_new_version_lies_beside_what_was_dropped(call, tmp_path):
         2: "duplicate", 4: "near-duplicate", 5: "refusal", 6: "empty"
     }  # fmt: skip
     assert call("curate", "support@1")[1]["hash"] == told["hash"]
+
+
+def test_a_good_answer_never_goes_for_a_refusal_that_goes_too(tmp_path, capsys):
+    asked = "where is the parcel that i ordered last monday"
+    add(
+        tmp_path,
+        "d",
+        [chat(asked, "I'm sorry, but I can't help with that.", 1), chat(f"{asked}, please", "delivery", 2)],
+    )
+    assert caller(tmp_path, capsys)("curate", "d")[1]["counts"]["kept"] == 1
+    assert [item.words for item in read(tmp_path, "d")[0]] == ["delivery"]
 
 
 def test_the_same_rows_and_settings_give_the_same_hash_elsewhere(call, tmp_path, capsys):

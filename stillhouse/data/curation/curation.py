@@ -40,7 +40,7 @@ STEPS = {
 class Curation:
     """The steps, in their order, and the settings of each."""
 
-    steps: tuple[str, ...] = ("duplicates", "near-duplicates", "refusals", "broken")
+    steps: tuple[str, ...] = ("refusals", "broken", "duplicates", "near-duplicates")
     duplicates: Duplicates = field(default_factory=Duplicates)
     near_duplicates: NearDuplicates = field(default_factory=NearDuplicates)
     decontaminate: Decontaminate = field(default_factory=Decontaminate)
