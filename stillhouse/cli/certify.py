@@ -51,7 +51,7 @@ def certify(
         before.cascade.risk if risk is None else risk,
         before.confidence if confidence is None else confidence,
     )
-    files = opened(on, settings.home(home))
+    files = opened(on, settings.home(home), by_label=True)
     certificate = certify_bundle(bundle, tuple(files), terms, skip_bad_rows=skip_bad_rows)
     if out is not None:
         out.write_text(json_format.dumps(certificate.to_json(), indent=1) + "\n", encoding="utf-8")

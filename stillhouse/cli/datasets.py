@@ -19,15 +19,20 @@ __all__ = ["note_uses", "opened", "opened_section"]
 Result = TypeVar("Result")
 
 
-def opened(paths: Sequence[Path], home: Path) -> list[Path]:
-    """The files as they were named; in the place of a version of a dataset the file that holds its rows."""
+def opened(paths: Sequence[Path], home: Path, *, by_label: bool = False) -> list[Path]:
+    """The files as they were named; in the place of a version of a dataset the file that holds its rows.
+
+    With `by_label` the answer of a row is its label, for students that sort.
+    """
     from stillhouse.recipes.datasets import is_dataset, open_dataset
 
     if not any(is_dataset(path) for path in paths):
         return list(paths)
 
     async def work(store: Store) -> list[Path]:
-        return [await open_dataset(path, store, home) if is_dataset(path) else path for path in paths]
+        return [
+            await open_dataset(path, store, home, by_label=by_label) if is_dataset(path) else path for path in paths
+        ]
 
     return _with_store(home, work)
 

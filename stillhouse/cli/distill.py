@@ -186,8 +186,8 @@ def _recipe(options: dict[str, Any]) -> DistillRecipe:
 
 def _with_datasets(recipe: DistillRecipe, home: Path) -> DistillRecipe:
     """The recipe with files in the place of versions of datasets."""
-    holdout = opened([recipe.holdout], home)[0] if recipe.holdout else None
-    return replace(recipe, traffic=tuple(opened(recipe.traffic, home)), holdout=holdout)
+    holdout = opened([recipe.holdout], home, by_label=True)[0] if recipe.holdout else None
+    return replace(recipe, traffic=tuple(opened(recipe.traffic, home, by_label=True)), holdout=holdout)
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,12 +14,22 @@ from stillhouse.data.catalogue import Catalogue, Version
 from stillhouse.data.items import Item
 from stillhouse.data.versions import is_reference
 from stillhouse.errors import DataError
+from stillhouse.generation.label import UNSURE
 from stillhouse.storage.store import Store
 
-__all__ = ["datasets_behind", "is_dataset", "note_use", "open_dataset", "row_of"]
+__all__ = [
+    "LABELLED",
+    "ROWS",
+    "answered_by_label",
+    "datasets_behind",
+    "is_dataset",
+    "note_use",
+    "open_dataset",
+    "row_of",
+]
 
-ROWS, LINEAGE = "rows.jsonl", "rows.json"
-"""The files of a version that recipes read: its rows, and what it is and was made of."""
+ROWS, LABELLED, LINEAGE = "rows.jsonl", "labelled.jsonl", "rows.json"
+"""The files of a version that recipes read: its rows, these by their labels, and what it is and was made of."""
 
 PROJECT = "default"
 
@@ -28,16 +39,20 @@ def is_dataset(path: Path) -> bool:
     return len(path.parts) <= 2 and is_reference(path.name) and not path.exists()
 
 
-async def open_dataset(path: Path, store: Store, home: Path) -> Path:
-    """The file with the rows of the version that a path names; made once. Raises UsageError and DataError."""
+async def open_dataset(path: Path, store: Store, home: Path, *, by_label: bool = False) -> Path:
+    """The file with the rows of the version that a path names; made once. Raises UsageError and DataError.
+
+    With `by_label` the answer of a row is its label, for students that sort.
+    """
     project = path.parts[0] if len(path.parts) == 2 else PROJECT
     catalogue = Catalogue(store, home, project)
     version = await catalogue.find(path.name)
-    rows, told = version.path.with_name(ROWS), version.path.with_name(LINEAGE)
+    rows, told = version.path.with_name(LABELLED if by_label else ROWS), version.path.with_name(LINEAGE)
     if not (rows.is_file() and told.is_file()):
         lineage = [_fact(each) for each in await catalogue.lineage(version)]
         about = {"project": project, "name": version.name, "number": version.number, "lineage": lineage}
-        _write(rows, (orjson.dumps(row_of(item)) + b"\n" for item in catalogue.read(version)))
+        items = map(answered_by_label, catalogue.read(version)) if by_label else catalogue.read(version)
+        _write(rows, (orjson.dumps(row_of(item)) + b"\n" for item in items))
         _write(told, [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
     return rows
 
@@ -58,6 +73,27 @@ async def note_use(file: Path, kind: str, user: str, store: Store, home: Path) -
     if about is not None:
         catalogue = Catalogue(store, home, about["project"])
         await catalogue.used(await catalogue.find(f"{about['name']}@{about['number']}"), kind, user)
+
+
+def answered_by_label(item: Item) -> Item:
+    """The item with its label in the place of an answer that says something else, such as an earlier teacher's.
+
+    An answer that is a JSON object with the label in it stays. Where a teacher was unsure of the label there is none.
+    """
+    if UNSURE in item.facts.tags and item.label is None:
+        return replace(item, answer=None)
+    if item.label is None or item.answer is None or item.label in _said(item.words):
+        return item
+    return replace(item, answer=None)
+
+
+def _said(words: str) -> list[Any]:
+    """What an answer says: its words, or the values of its JSON object."""
+    try:
+        found: Any = orjson.loads(words)
+    except orjson.JSONDecodeError:
+        found = None
+    return list(cast("dict[str, Any]", found).values()) if isinstance(found, dict) else [words.strip()]
 
 
 def row_of(item: Item) -> dict[str, Any]:
@@ -91,7 +127,7 @@ def row_of(item: Item) -> dict[str, Any]:
 
 def _about(file: Path) -> dict[str, Any] | None:
     told = file.with_name(LINEAGE)
-    if file.name != ROWS or not told.is_file():
+    if file.name not in (ROWS, LABELLED) or not told.is_file():
         return None
     return cast("dict[str, Any]", orjson.loads(told.read_bytes()))
 

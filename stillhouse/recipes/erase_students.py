@@ -14,13 +14,11 @@ from stillhouse.bundle.erased import Mark, add_mark
 from stillhouse.bundle.manifest import read_manifest
 from stillhouse.data.versions import parse_reference
 from stillhouse.errors import BundleError
+from stillhouse.recipes.datasets import LABELLED, ROWS
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import TunedModel
 
 __all__ = ["Learner", "find_learners", "mark_learners", "write_retraining"]
-
-ROWS = "rows.jsonl"
-"""The file beside a version that recipes read."""
 
 HEAD = """\
 # {title}
@@ -166,7 +164,7 @@ def _swapped(value: Any, successors: Mapping[str, str | None]) -> Any:
     if not isinstance(value, str):
         return value
     parts = Path(value).parts
-    named = f"{parts[-3]}@{parts[-2]}" if len(parts) > 2 and parts[-1] == ROWS else value
+    named = f"{parts[-3]}@{parts[-2]}" if len(parts) > 2 and parts[-1] in (ROWS, LABELLED) else value
     return successors.get(named, value)
 
 

@@ -13,7 +13,7 @@ from stillhouse.data.items import Facts, Item, Kind, Media, Source
 from stillhouse.data.traffic import load_traffic
 from stillhouse.data.versions import Step
 from stillhouse.errors import DataError, UsageError
-from stillhouse.recipes.datasets import datasets_behind, is_dataset, note_use, open_dataset, row_of
+from stillhouse.recipes.datasets import answered_by_label, datasets_behind, is_dataset, note_use, open_dataset, row_of
 from stillhouse.recipes.read_rows import read_rows
 from stillhouse.recipes.sections import DataSection, TaskName
 from stillhouse.storage.store import Store
@@ -119,6 +119,31 @@ def test_labels_and_answers_stand_for_each_other():
     assert row_of(labelled)["messages"][-1] == {"role": "assistant", "content": "x"}
     assert row_of(answered)["label"] == "y"
     assert "label" not in row_of(Item(Kind.TEXT, asked))
+
+
+async def test_students_that_sort_learn_labels_and_not_earlier_answers(store, tmp_path):
+    later = [replace(item, label="new", facts=replace(item.facts, tags=())) for item in ITEMS]
+    doubtful = replace(ITEMS[0], label=None, facts=replace(ITEMS[0].facts, tags=("unsure",)))
+    reference = Path(await added(store, tmp_path, [*later[:30], doubtful]))
+    file = await open_dataset(reference, store, tmp_path, by_label=True)
+    answers = [json.loads(line)["messages"][-1] for line in file.read_text().splitlines()]
+    assert {row["content"] for row in answers[:-1]} == {"new"}
+    assert answers[-1]["role"] == "user"
+    assert datasets_behind([file]) == datasets_behind([await open_dataset(reference, store, tmp_path)])
+    kept = [
+        json.loads(line)["messages"][-1]["content"] for line in file.with_name("rows.jsonl").read_text().splitlines()
+    ]
+    assert "new" not in kept
+
+
+JSON = '{"label": "x", "sure": true}'
+
+
+@pytest.mark.parametrize(("said", "learnt"), [(JSON, JSON), ('{"label": "y"}', "x"), ("x ", "x "), ("17", "x")])
+def test_an_answer_that_says_the_label_stays(said, learnt):
+    asked = ({"role": "user", "content": "a"},)
+    item = Item(Kind.CHAT, asked, {"role": "assistant", "content": said}, label="x")
+    assert row_of(answered_by_label(item))["messages"][-1]["content"] == learnt
 
 
 def test_preferences_are_rows_of_two_answers():
