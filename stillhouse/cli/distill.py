@@ -204,6 +204,8 @@ def _show_plan(recipe: DistillRecipe, home: Path, json: bool) -> None:
     console = words()
     for line in found["understood"] + found["notes"]:
         console.print(f"· {line}", markup=False, highlight=False)
+    rows, splits = ([f"{count:,} {name}" for name, count in found[key].items()] for key in ("rows", "splits"))
+    told = {"rows": ", ".join(rows), "splits": ", ".join(splits), "students": ", ".join(found["students"])}
     for key in ("rows", "splits", "students", "encoder", "hardware", "bundle"):
-        console.print(f"{key:<10}", found[key], markup=False)
+        console.print(f"{key:<10}{told.get(key) or found[key]}", markup=False, highlight=False, soft_wrap=True)
     console.print("Nothing was trained: this was a dry run.")
