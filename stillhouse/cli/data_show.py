@@ -78,9 +78,16 @@ def _tell_step(version: Version) -> None:
     lines = [f"  hash  {version.hash}", f"  file  {version.path}"]
     if step.parents:
         lines.append(f"  of    {', '.join(step.parents)}")
-    lines += [f"  {name}  {value}" for name, value in {**step.settings, **step.counts}.items()]
+    lines += [f"  {name}  {_told(value)}" for name, value in {**step.settings, **step.counts}.items()]
     for line in [*lines, f"  by    {step.code}"]:
         say.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _told(value: Any) -> str:
+    """A setting as it would be written in JSON, words without quotes."""
+    import orjson
+
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _short(text: str) -> str:

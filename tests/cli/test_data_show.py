@@ -14,6 +14,7 @@ def test_a_version_and_its_items_are_shown(told, told_json):
     assert {"id", "messages", "answer", "facts", "source"} <= set(shown["shown"][0])
     words = told("show", "support@1", "--rows", "1")[1]
     assert shown["hash"] in words
+    assert '  files  [{"bytes":' in words
     assert "where is parcel 0 of mine  →  delivery" in words
 
 
