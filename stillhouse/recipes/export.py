@@ -12,7 +12,7 @@ from typing import Any, final
 from stillhouse import settings
 from stillhouse.artifacts import hash_file
 from stillhouse.errors import UsageError
-from stillhouse.export.subject import Exported, Subject
+from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.verify import Parity, Samples, Tolerance, check
 from stillhouse.models.factored import has_factors, merge
 from stillhouse.recipes.open_student import open_student
@@ -170,6 +170,8 @@ def export_student(
     check_out(out, RECORD, [each for each in kept if each.exists()])
     tell(f"Opening {student}")
     subject = open_student(student)
+    if pictures is not None:
+        refuse_kind(subject, "--pictures", Kind.IMAGE)
     merged = target.dense and has_factors(subject.module)
     if merged:
         merge(subject.module)

@@ -144,9 +144,12 @@ def _drawn(subject: Subject, count: int, random: np.random.Generator) -> Iterato
 def read_pictures(file: Path) -> Bytes:
     """The first pictures of a .npz file with `images`, bytes `[rows, height, width]` or `[..., channels]`."""
     try:
-        return read_arrays(file)["images"][: MOST[Kind.IMAGE]]
+        images = read_arrays(file)["images"]
     except OSError as error:
         raise UsageError(f"The pictures {file} cannot be read: {error.strerror or error}.") from error
+    if not len(images):
+        raise UsageError(f"{file} holds no pictures. Give at least one.")
+    return images[: MOST[Kind.IMAGE]]
 
 
 def _pictures(subject: Subject, file: Path) -> Samples:

@@ -129,6 +129,9 @@ def left(folder: Path) -> list[str]:
 
 def test_what_cannot_be_exported_leaves_nothing(plain, tmp_path):
     bundle = shutil.copytree(plain / "student", tmp_path / "bundle")
+    np.savez(tmp_path.parent / "pictures.npz", images=np.zeros((3, 8, 8), dtype=np.uint8))
+    with pytest.raises(UsageError, match="is of the kind classifier; --pictures takes: image"):
+        export_student(bundle, "c", tmp_path / "out", pictures=tmp_path.parent / "pictures.npz")
     with pytest.raises(UsageError, match="is a words student"):
         export_student(bundle, "safetensors", tmp_path / "out")
     (bundle / "trained" / "student.safetensors").write_bytes(b"torn")

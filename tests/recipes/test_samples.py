@@ -78,6 +78,9 @@ def test_wrong_files_are_told(tmp_path):
     np.savez(tmp_path / "whole.npz", images=np.zeros((9, 40, 40), dtype=np.uint8))
     (tmp_path / "torn.npz").write_bytes((tmp_path / "whole.npz").read_bytes()[:900])
     (tmp_path / "empty.npz").write_bytes(b"")
+    np.savez(tmp_path / "none.npz", images=np.zeros((0, 40, 40), dtype=np.uint8))
+    with pytest.raises(UsageError, match="holds no pictures"):
+        read_samples(pictures, tmp_path / "none.npz")
     for name in ("rows.jsonl", "torn.npz", "empty.npz"):
         with pytest.raises(UsageError, match=r"is no \.npz file"):
             read_samples(pictures, tmp_path / name)
