@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from stillhouse import settings
+from stillhouse.errors import UsageError
 
 if TYPE_CHECKING:
     from stillhouse.recipes.sections import DataSection
@@ -26,6 +27,12 @@ def opened(paths: Sequence[Path], home: Path, *, by_label: bool = False) -> list
     """
     from stillhouse.recipes.datasets import is_dataset, open_dataset
 
+    for path in paths:
+        if not path.suffix and is_dataset(Path(f"{path}@1")) and not path.exists():
+            raise UsageError(
+                f"{path} does not exist. If you mean the dataset, name a version of it, such as {path}@1: "
+                "`stillhouse data list` shows them."
+            )
     if not any(is_dataset(path) for path in paths):
         return list(paths)
 

@@ -28,6 +28,14 @@ def test_files_stay_and_versions_become_files(told_json, tmp_path):
         opened([Path("support@2")], home)
 
 
+def test_a_dataset_without_its_version_is_told_how_to_be_named(tmp_path):
+    with pytest.raises(UsageError, match="such as support@1"):
+        opened([Path("support")], tmp_path / "home")
+    (tmp_path / "calls").mkdir()
+    assert opened([tmp_path / "calls", tmp_path / "gone"], tmp_path / "home") == [tmp_path / "calls", tmp_path / "gone"]
+    assert not (tmp_path / "home").exists()
+
+
 def test_no_database_is_made_for_files_alone(tmp_path):
     assert opened([tmp_path / "a.jsonl"], tmp_path / "home") == [tmp_path / "a.jsonl"]
     note_uses([tmp_path / "a.jsonl", None], "bundle", tmp_path, tmp_path / "home")
