@@ -33,7 +33,8 @@ from stillhouse.recipes.samples import read_pictures, read_samples
 OPENINGS, QUICK_OPENINGS = 9, 2
 ROWS, QUICK_ROWS = 1_000, 100
 SAME = 0.999
-Answer, Spent = tuple[str, float], dict[str, float]
+Answer = tuple[str, float]
+Spent = dict[str, float]
 READY = "document.documentElement.dataset.ready === 'yes'"
 ASK = """(async () => {
   const { connect } = await import("./client.js");
@@ -138,7 +139,9 @@ def served(bundle: Path, texts: Sequence[str]) -> tuple[list[Answer], Spent]:
 def seen_by(subject: Subject, pictures: Path, rows: int) -> tuple[list[Any], list[Answer], Spent]:
     """Gray pictures as the page takes them, what the student in PyTorch says to each, and how long it takes."""
     images = read_pictures(pictures)[:rows]
-    pixels = torch.from_numpy(read_samples(subject, pictures).pixels[:rows])
+    samples = read_samples(subject, pictures).pixels
+    assert samples is not None
+    pixels = torch.from_numpy(samples[:rows])
     labels, answers, spent = subject.labels[0], [], []
     with torch.inference_mode():
         for one in pixels:
@@ -157,7 +160,7 @@ def measure(bundle: Path, texts: Sequence[str], pictures: Path | None, openings:
     with TemporaryDirectory() as folder:
         place = Path(folder)
         export_web(subject, place / "site", home)
-        if subject.manifest is None:
+        if subject.manifest is None and pictures is not None:
             given, expected, here = seen_by(subject, pictures, len(texts))
         else:
             given, (expected, here) = texts, served(bundle, texts)

@@ -12,7 +12,7 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController  # pyright: ignore[reportMissingTypeStubs]
 from tokenizers import Tokenizer
 
 from stillhouse.extras import folder_of, installed
@@ -48,7 +48,8 @@ class SentenceVectors:
         """
         if not installed("minilm"):
             return None
-        ThreadpoolController().select(internal_api="openblas").limit(limits=1)
+        threads: Any = ThreadpoolController()
+        threads.select(internal_api="openblas").limit(limits=1)
         folder = Path(folder_of(PACKAGE)) / "model"
         return cls(read_weights(folder / "model.safetensors"), Tokenizer.from_file(str(folder / "tokenizer.json")))
 
