@@ -1,22 +1,25 @@
 """What methods of generation bring over plain labels: several annotators, augmentation, context, reasons, preferences.
 
-    python benchmarks/generation.py [--data DIR] [--seeds N] [--only PART] [--quick] [--device cuda] [--json] [--out F]
+    python benchmarks/generation.py [--data DIR] [--seeds N] [--only PART] [--home DIR] [--quick] [--json] [--out F]
 
 Parts: `labels` (generation_labels.py), `augmentation` and `context` (generation_texts.py), `rationales` and
 `preferences` (generation_writers.py); each says what it measures on which data, and what stands in for a large model.
 Every gain is told with its 95 % interval, over items or over trials, and next to what the same number of answers buys
 as plain labels. A target that is missed says so.
+
+`--home` keeps finished trials of language models, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from generation_labels import labels_part
 from generation_texts import Texts, augmentation, context
-from generation_writers import preferred, rationales
+from generation_writers import Plan, preferred, rationales
 from trials import begin, clear, finish, goal, parser_of, words_of
 
 PARTS = ("labels", "augmentation", "context", "rationales", "preferences")
@@ -25,10 +28,12 @@ PARTS = ("labels", "augmentation", "context", "rationales", "preferences")
 def main() -> int:
     parser = parser_of(__doc__)
     parser.add_argument("--only", choices=PARTS, help="one part")
+    parser.add_argument("--home", type=Path, help="keep finished trials of language models here")
     options = parser.parse_args()
     started = time.monotonic()
     begin(options)
     seeds = 2 if options.quick else options.seeds
+    plan = Plan(seeds, options.quick, options.device, options.home)
     wanted = [options.only] if options.only else list(PARTS)
     found: dict[str, Any] = {}
     if "labels" in wanted:
@@ -38,9 +43,9 @@ def main() -> int:
         parts = {"augmentation": augmentation, "context": context}
         found |= {name: part(texts, seeds) for name, part in parts.items() if name in wanted}
     if "rationales" in wanted:
-        found["rationales"] = rationales(options.data, seeds, options.quick, options.device)
+        found["rationales"] = rationales(options.data, plan)
     if "preferences" in wanted:
-        found["preferences"] = preferred(options.data, seeds, options.quick, options.device)
+        found["preferences"] = preferred(options.data, plan)
     return finish("generation", options, started, {**found, "targets": targets(found)}, lines)
 
 

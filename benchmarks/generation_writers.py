@@ -16,18 +16,31 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from generation_labels import CLEAR, number
 from rows import read_rows
-from trials import difference, interval, tell
+from trials import difference, interval, kept, tell
 
 PIECES, TOKENS, ROWS = 4_000, 192, 2_000
 END = 1
 Question = tuple[str, tuple[str, ...], int]
 """A prompt, the answers to choose among, and the position of the right one."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How often, how large, on what, and where finished trials are kept."""
+
+    seeds: int
+    quick: bool
+    device: str
+    home: Path | None
 
 
 class Writers:
@@ -93,18 +106,16 @@ class Writers:
                                                                      strict=True)]))  # fmt: skip
 
 
-def rationales(data: Path, seeds: int, quick: bool, device: str) -> dict[str, Any]:
+def rationales(data: Path, plan: Plan) -> dict[str, Any]:
     """Both sets."""
-    return {name: reasoned(*make(data), seeds, quick, device) for name, make in (("cqa_cot", cqa), ("gsm8k", gsm8k))}
+    return {name: reasoned(name, *make(data), plan) for name, make in (("cqa_cot", cqa), ("gsm8k", gsm8k))}
 
 
-def reasoned(
-    rows: list[dict[str, str]], questions: list[Question], seeds: int, quick: bool, device: str
-) -> dict[str, Any]:
+def reasoned(of: str, rows: list[dict[str, str]], questions: list[Question], plan: Plan) -> dict[str, Any]:
     """Labels alone, and with reasons at as many calls and at as many words."""
-    rows = rows[: 200 if quick else None if device == "cuda" else ROWS]
-    questions = questions[: 60 if quick else None]
-    writers = Writers((" ".join(row.values()) for row in rows), quick, device)
+    rows = rows[: 200 if plan.quick else None if plan.device == "cuda" else ROWS]
+    questions = questions[: 60 if plan.quick else None]
+    writers = Writers((" ".join(row.values()) for row in rows), plan.quick, plan.device)
     plain = [{name: row[name] for name in ("prompt", "completion")} for row in rows]
     words = sum(len(row["completion"].split()) for row in rows) / sum(
         len(f"{row['completion']} {row['rationale']}".split()) for row in rows
@@ -116,11 +127,15 @@ def reasoned(
         "labels and reasons, as many words": rows[:dear],
     }
     trials: dict[str, list[float]] = defaultdict(list)
-    for seed in range(seeds):
+
+    def trial(some: list[dict[str, str]], seed: int) -> dict[str, float]:
+        return {"accuracy": writers.accuracy(writers.train(writers.new(seed), some, seed, 3.0, 6), questions)}
+
+    for seed in range(plan.seeds):
         for name, some in arms.items():
-            model = writers.train(writers.new(seed), some, seed, 3.0, 6)
-            trials[name].append(writers.accuracy(model, questions))
-            tell(f"rationales, {name}, trial {seed + 1}")
+            found = kept(plan.home, f"rationales, {of}, {name}, {seed}", partial(trial, some, seed))
+            trials[name].append(found["accuracy"])
+            tell(f"rationales, {of}, {name}, trial {seed + 1}: {found['accuracy']:.2%}")
     return {
         "rows": {name: len(some) for name, some in arms.items()},
         "questions": len(questions),
@@ -168,27 +183,30 @@ def gsm8k(data: Path) -> tuple[list[dict[str, str]], list[Question]]:
     return rows, questions
 
 
-def preferred(data: Path, seeds: int, quick: bool, device: str) -> dict[str, Any]:
+def preferred(data: Path, plan: Plan) -> dict[str, Any]:
     """SFT on better answers, then DPO on pairs, against going on with the better answers for as many steps."""
     pairs = judged_pairs(data)
     prompts = sorted({pair["prompt"] for pair in pairs})
     held = set(np.random.default_rng(0).permutation(prompts)[: len(prompts) // 5].tolist())
-    learnt = [pair for pair in pairs if pair["prompt"] not in held][: 120 if quick else None]
-    tested = [pair for pair in pairs if pair["prompt"] in held][: 60 if quick else None]
-    writers = Writers((" ".join(pair.values()) for pair in learnt), quick, device)
+    learnt = [pair for pair in pairs if pair["prompt"] not in held][: 120 if plan.quick else None]
+    tested = [pair for pair in pairs if pair["prompt"] in held][: 60 if plan.quick else None]
+    writers = Writers((" ".join(pair.values()) for pair in learnt), plan.quick, plan.device)
     better = [{"prompt": pair["prompt"], "completion": pair["chosen"]} for pair in learnt]
     questions: list[Question] = [(pair["prompt"], (pair["chosen"], pair["rejected"]), 0) for pair in tested]
     trials: dict[str, list[float]] = defaultdict(list)
-    from copy import deepcopy
 
-    for seed in range(seeds):
+    def trial(seed: int) -> dict[str, float]:
         first = writers.train(writers.new(seed), better, seed, 3.0, 4)
-        trials["better answers"].append(writers.accuracy(first, questions))
         more = writers.train(deepcopy(first), better, seed, 1.0, 2)
-        trials["better answers, twice as long"].append(writers.accuracy(more, questions))
         tuned = writers.train(deepcopy(first), learnt, seed, 1.0, 2)
-        trials["better answers, then DPO"].append(writers.accuracy(tuned, questions))
-        tell(f"preferences, trial {seed + 1}")
+        ways = {"better answers": first, "better answers, twice as long": more, "better answers, then DPO": tuned}
+        return {name: writers.accuracy(model, questions) for name, model in ways.items()}
+
+    for seed in range(plan.seeds):
+        found = kept(plan.home, f"preferences, {seed}", partial(trial, seed))
+        for name, accuracy in found.items():
+            trials[name].append(accuracy)
+        tell(f"preferences, trial {seed + 1}: {found}")
     return {
         "pairs": len(learnt),
         "held_out_pairs": len(tested),

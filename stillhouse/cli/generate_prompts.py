@@ -110,7 +110,7 @@ def generate_prompts(
         at_once=at_once, per_minute=per_minute, tokens_per_minute=tokens_per_minute, tokenizer=tokenizer,
     )  # fmt: skip
     task = Task(
-        place, "synthesize", (source.version.reference,), settings, [source.version.hash], wish, partial=partial
+        place, "prompts", (source.version.reference,), settings, [source.version.hash], wish, partial=partial
     )
     asking = inquiry(task.who().model, name, settings["request"], template, task.called())
     if dry_run:

@@ -94,13 +94,14 @@ def choose(ladder: Sequence[Measured], terms: Terms) -> Choice:
     bar = 1 - terms.margin
     for rung in ladder:
         if rung.record.quality.agreement_interval[0] >= bar:
-            return Choice(rung.record.name, f"the cheapest that agrees on at least {bar:.1%} of selection rows")
+            return Choice(rung.record.name, f"the cheapest that surely agrees on at least {bar:.1%} of selection rows")
     most = max(rung.record.quality.coverage_at_risk for rung in ladder)
     if most > 0:
         chosen = next(rung for rung in ladder if rung.record.quality.coverage_at_risk >= most - NEARLY)
         return Choice(
             chosen.record.name,
-            f"none agrees on {bar:.1%}; it is the cheapest of those that may keep most calls at {terms.risk:.1%} risk",
+            f"none surely agrees on {bar:.1%}; it is the cheapest of those that may keep most calls "
+            f"at {terms.risk:.1%} risk",
         )
     best = max(ladder, key=lambda rung: rung.record.quality.agreement)
     return Choice(best.record.name, "none is good enough yet; it agrees most often")
