@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "stillhouse"
@@ -47,18 +49,23 @@ class Module:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree."""
+        return list(ast.walk(self.tree))
+
     @property
     def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+        return (node for node in self.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
     @property
     def classes(self) -> Iterator[ast.ClassDef]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.ClassDef))
+        return (node for node in self.nodes if isinstance(node, ast.ClassDef))
 
     @property
     def imports(self) -> Iterator[tuple[str, str | None]]:
         """Every import, also those inside functions: (module, name taken from it or None)."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from ((alias.name, None) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -77,6 +84,24 @@ class Module:
 def modules() -> tuple[Module, ...]:
     """Every module of the package, by path."""
     return tuple(Module(path) for path in sorted(PACKAGE.rglob("*.py")))
+
+
+def every_module(check: Callable[[Module], None]) -> Callable[[str], None]:
+    """A test of each folder of the package: what a check finds wrong with its modules, one after the other."""
+
+    @pytest.mark.parametrize("part", sorted({module.part for module in modules()}))
+    def test(part: str) -> None:
+        found: list[str] = []
+        for module in modules():
+            if module.part == part:
+                try:
+                    check(module)
+                except AssertionError as error:
+                    found.append(f"{module.place}: {error}")
+        assert not found, "\n".join(found)
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 @cache

@@ -6,9 +6,7 @@ import ast
 import subprocess
 import sys
 
-import pytest
-
-from tests.structure.source import ROOT, modules
+from tests.structure.source import ROOT, every_module
 
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -21,8 +19,6 @@ RECORDS = {
     "Manifest": "the schema of stillhouse.json, one field per key",
 }
 """Dataclasses that mirror a file and are configured by nobody, so they may have more fields, with the reason."""
-
-every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
 
 
 @every_module

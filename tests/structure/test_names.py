@@ -5,13 +5,10 @@ from __future__ import annotations
 import ast
 import re
 
-import pytest
-
-from tests.structure.source import PACKAGE, ROOT, modules, names
+from tests.structure.source import PACKAGE, ROOT, every_module, modules, names
 
 FORBIDDEN = {"util", "utils", "common", "helper", "helpers", "base", "manager", "misc"}
 
-every_module = pytest.mark.parametrize("module", modules(), ids=lambda module: module.place)
 BY_NAME = {module.name: module for module in modules()}
 
 
