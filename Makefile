@@ -21,6 +21,8 @@ HASH := $(shell cat pyproject.toml constraints.txt | cksum | cut -d ' ' -f 1)
 FOR_USE := $(VENV)/.installed-$(HASH)
 FOR_TEST := $(VENV)/.installed-test-$(HASH)
 
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))' 2>/dev/null || echo 1)
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test check lint format docs fuzz bench clean
 
@@ -30,9 +32,9 @@ help:
 quickstart: $(FOR_USE)
 	$(PY) -m stillhouse quickstart
 
-# Test processes have a thread each: they take all cores, and threads of several would wait for each other.
+# One process more than cores, as some always wait; a thread each, as threads of several would wait for each other.
 test: lint
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PY) -m pytest tests/structure

@@ -74,6 +74,17 @@ def only_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where PostgreSQL is far below what is tested, it is asked in the slow run; `storage`, `jobs`, `gateway` stay."""
+    far = [ROOT / "tests" / name for name in ("cli", "wire", "gateway/routes")]
+    for item in items:
+        given = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        kind = given.get("own_database", given.get("database"))
+        if kind == "postgresql" and any(folder in item.path.parents for folder in far):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real datasets that lies beside a development checkout."""

@@ -147,7 +147,10 @@ run(sys.argv[2:])
 """
 
 
-@pytest.mark.parametrize("step", ["change", "delete_calls", "scrub"])
+SLOWLY = [pytest.param(step, marks=pytest.mark.slow) for step in ("change", "scrub")]
+
+
+@pytest.mark.parametrize("step", ["delete_calls", *SLOWLY])
 def test_a_killed_process_is_ended_by_the_same_command(tmp_path, step):
     async def fill() -> None:
         store = await Store.open(None, tmp_path)

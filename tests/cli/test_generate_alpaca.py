@@ -82,6 +82,7 @@ def test_a_seed_list_becomes_a_chat_student(capsys, tmp_path, url):
     assert record["training"]["steps"] >= 1
 
 
+@pytest.mark.slow
 def test_the_same_teacher_makes_prompts_harder(capsys, tmp_path, url):
     (tmp_path / "harder.txt").write_text("Harder: {prompt}")
     with_dataset(tmp_path, "seeds", [chat(MADE[0])])

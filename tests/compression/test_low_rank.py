@@ -198,6 +198,7 @@ def test_healing_by_distillation_brings_back_what_was_lost():
     assert parameters(student) < 0.5 * parameters(teacher)
 
 
+@pytest.mark.slow
 def test_a_factored_student_is_exported_smaller_and_answers_alike(tmp_path):
     student = pupils.pupil("encoder").eval()
     export_onnx(student, tmp_path / "whole.onnx")

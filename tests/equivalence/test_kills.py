@@ -26,7 +26,11 @@ def taught(made: Made, losses: dict[int, float], last: int | None = None, checkp
     return train(made.lesson(None if last is None else Dying(made.source, last)), SCHEDULE, heard)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+QUICK = ("offline", "on_policy")
+EACH = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SOURCES]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_a_run_killed_again_and_again_ends_the_same(name, tmp_path):
     whole, losses = SOURCES[name](), {}
     position = taught(whole, losses)

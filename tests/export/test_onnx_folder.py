@@ -61,7 +61,9 @@ def test_it_stands_alone_and_answers_alike(kind, tmp_path):
         assert Tokenizer.from_file(str(out / "tokenizer.json")).encode("refund").ids
 
 
-@pytest.mark.parametrize("family", ["words", "static", "encoder"])
+@pytest.mark.parametrize(
+    "family", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("words", "static")), "encoder"]
+)
 def test_bundles_tell_their_fields_temperatures_and_reader(family, tmp_path):
     student = open_student(make_bundle(tmp_path / "bundle", family, TWO))
     made = export_onnx_folder(student, tmp_path / "out")

@@ -227,6 +227,7 @@ def test_a_classifier_of_transformers_answers_too(npm_home, tmp_path):
     assert answer["asksTeacher"] is False
 
 
+@pytest.mark.slow
 def test_the_same_student_gives_the_same_bytes(made, npm_home, tmp_path):
     bundle, folder = made("static")
     exported = export_web(open_student(bundle), tmp_path / "out", npm_home)

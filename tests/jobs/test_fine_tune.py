@@ -112,6 +112,7 @@ async def test_preferences_are_learnt_by_dpo(shop):
     assert {"train_reward_accuracy", "full_valid_reward_accuracy"} <= set(steps[-1])
 
 
+@pytest.mark.slow
 async def test_a_local_teachers_scores_are_matched(shop):
     save_base(shop.home / "models" / "large", seed=1, width=64)
     job, events = await done(shop, chats(), distillation=Distillation("large", weight=1.0))
@@ -203,6 +204,7 @@ async def test_a_file_that_was_deleted_before_it_was_read_fails_the_job(shop):
     }
 
 
+@pytest.mark.slow
 async def test_a_job_that_comes_from_a_backup_reads_its_files_anew(shop):
     job_id = await add_job(shop.store, NewJob("small", await add_file(shop.store, chats()), hyperparameters=QUICK))
     await validate(shop, job_id)

@@ -84,6 +84,7 @@ async def test_attributions_and_teachers_without_terms_are_told_to_clients(shop)
     assert any("1 rows were answered by mini; its terms are not known here" in each for each in told)
 
 
+@pytest.mark.slow
 async def test_the_model_card_of_a_small_student_has_the_attribution(shop):
     await shop.store.teacher_terms.put("fair", NAMED)
     rows = [chat(f"{word} {n}", word, x_teacher="fair") for n in range(60) for word in ("refund", "parcel", "other")]

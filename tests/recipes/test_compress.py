@@ -31,6 +31,7 @@ def test_a_size_is_reached(small):
     assert told["rows"]["test"] + told["rows"]["calibration"] == 200
 
 
+@pytest.mark.slow
 def test_what_was_made_smaller_is_served(small, trained):
     rows = [json.loads(line) for line in (trained / "test.jsonl").read_text().splitlines()[:20]]
     bundle = small[0] / "small"

@@ -42,7 +42,10 @@ def test_the_assistant_speaks_about_every_lesson(stages):
     assert np.isfinite(teacher).all()
 
 
-@pytest.mark.parametrize("rung", [Rung("words"), Rung("static"), Rung("encoder", 1), Rung("encoder", 2)], ids=str)
+SLOWLY = [pytest.param(rung, marks=pytest.mark.slow) for rung in (Rung("static"), Rung("encoder", 2))]
+
+
+@pytest.mark.parametrize("rung", [Rung("words"), Rung("encoder", 1), *SLOWLY], ids=str)
 def test_a_candidate_is_complete_and_is_found_again(rung, stages):
     candidate, again = (stages.candidate(rung, stages.assistant()) for _ in range(2))
     assert candidate == again
