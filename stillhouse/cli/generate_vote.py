@@ -98,6 +98,7 @@ def generate_vote(
     seats = line_up({name: source.items() for name, source in sources.items()})
     settled = settle(seats, how, smoothing)
     told = {"reliability": dict(settled.reliability), **_strengths(seats, settled, kinds, _prices(price), margin)}
+    told |= {"doubt": settled.doubt} if settled.doubt else {}
     options: dict[str, Any] = {"how": how.value, "least": least, "smoothing": smoothing, **told}
     wish = None
     if judge is not None:
@@ -228,6 +229,8 @@ def _tell_plan(seats: Sequence[Seat], settled: Settled, told: Mapping[str, Any],
 def _tell(told: Mapping[str, Any]) -> None:
     """Reliabilities and routes, for people."""
     console = progress()
+    if "doubt" in told:
+        console.print(f"  Careful: {told['doubt']}", markup=False, highlight=False)
     for name, sure in told["reliability"].items():
         console.print(f"  {name} is right about {100 * sure:.1f} %", markup=False, highlight=False)
     for one in told.get("strengths", ()):

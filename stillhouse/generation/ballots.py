@@ -46,6 +46,13 @@ class Ballots:
         """How many answers each item has, int64 [items]."""
         return np.bincount(self.item, minlength=self.items)
 
+    def compared(self) -> Ints:
+        """How many answers each annotator gave about items that others answered too, int64 [annotators]."""
+        size = len(self.annotators)
+        pairs = np.unique(self.item * size + self.annotator)
+        shared = np.bincount(pairs // size, minlength=self.items) > 1
+        return np.bincount(self.annotator[shared[self.item]], minlength=size)
+
     def agreement(self) -> Floats:
         """How alike the answers about each item are, float64 [items]: NaN where there are fewer than two.
 

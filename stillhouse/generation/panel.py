@@ -22,6 +22,8 @@ __all__ = ["How", "Seat", "Settled", "kind_of", "line_up", "settle", "tie_questi
 FIELDS = ("label", "truth", "language", "model", "split", "subject")
 TIED = "tied"
 """The tag of items on which the votes are equal, or too few."""
+FEW_A_LABEL, FEW = 10, 30
+"""Answers beside others' below which a confusion matrix (for each label), and one reliability, are little but noise."""
 
 
 class How(StrEnum):
@@ -60,6 +62,8 @@ class Settled:
     """How often each annotator is right, where that was found out."""
     agreement: Sequence[float]
     """How alike the votes about each item are; NaN where there are fewer than two."""
+    doubt: str | None = None
+    """Why the reliabilities may be wrong; None where nothing speaks for it."""
 
 
 def line_up(versions: Mapping[str, Iterable[Item]]) -> list[Seat]:
@@ -98,6 +102,7 @@ def settle(seats: Sequence[Seat], how: How, smoothing: float = 1.0) -> Settled:
     if len(ballots.annotators) < 2 or not len(ballots.item):
         raise UsageError("A vote needs labels of at least two annotators: give versions that were labelled apart.")
     reliability: dict[str, float] = {}
+    doubt = None
     if how is How.MAJORITY:
         shares = majority(ballots)
     elif how is How.WEIGHTED:
@@ -111,7 +116,24 @@ def settle(seats: Sequence[Seat], how: How, smoothing: float = 1.0) -> Settled:
         found = estimate(ballots, Options(smoothing=smoothing, one_coin=how is How.ONE_COIN))
         shares = found.shares
         reliability = dict(zip(ballots.annotators, found.accuracy().tolist(), strict=True))
-    return Settled(ballots, decide(ballots.labels, shares), reliability, ballots.agreement().tolist())
+        doubt = _doubt(ballots, how)
+    return Settled(ballots, decide(ballots.labels, shares), reliability, ballots.agreement().tolist(), doubt)
+
+
+def _doubt(ballots: Ballots, how: How) -> str | None:
+    """What is said where an annotator's reliability is estimated from too little."""
+    compared = ballots.compared()
+    least = int(compared.argmin())
+    one_coin = how is How.ONE_COIN
+    wanted = FEW if one_coin else FEW_A_LABEL * len(ballots.labels)
+    if compared[least] >= wanted:
+        return None
+    other = "majority" if one_coin else "one-coin or majority"
+    name, labels = ballots.annotators[least], len(ballots.labels)
+    return (
+        f"{name} gave {compared[least]:,} answers beside others', for {labels:,} labels; its reliability wants "
+        f"{wanted:,} or more. Label more items with several teachers, or take --how {other}."
+    )
 
 
 def tie_questions(inquiry: Inquiry, seats: Sequence[Seat], settled: Settled) -> dict[int, Question]:

@@ -30,7 +30,7 @@ def test_seeds_become_more_after_a_dry_run(capsys, home):
         assert (again["reference"], again["hash"], len(scripted.asked)) == ("more@1", told["hash"], asked)
     version, items, _ = contents(home, "more@1")
     assert len({item.text for item in items}) == 12
-    assert (version.step.verb, version.step.parents) == ("synthesize", ("seeds@1",))
+    assert (version.step.verb, version.step.parents) == ("prompts", ("seeds@1",))
     assert version.step.settings["template"]["user"].startswith("These requests were sent")
     assert {item.source.teacher for item in items} == {"m"}
 

@@ -101,3 +101,16 @@ def test_kinds_are_fields_of_an_item():
     with pytest.raises(UsageError, match="not by 'colour'"):
         kind_of(item, "colour")
     assert math.isnan(settle(line_up(versions(a=["x"], b=[None], c=["x"])), How.MAJORITY).agreement[0]) is False
+
+
+@pytest.mark.parametrize(("how", "enough"), [(How.DAWID_SKENE, 20), (How.ONE_COIN, 30), (How.MAJORITY, 1)])
+def test_reliability_from_few_answers_is_doubted(how, enough):
+    words = ["x", "y"] * enough
+    alone = [None] * 50 + ["x"] * 50  # nobody else answered these, so they tell nothing of anybody
+
+    def doubt(answers):
+        return settle(line_up(versions(a=words[:answers] + alone, b=words[:answers])), how).doubt
+
+    assert doubt(enough) is None
+    if how is not How.MAJORITY:
+        assert f"{enough - 2} answers" in doubt(enough - 2)

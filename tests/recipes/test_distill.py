@@ -88,6 +88,7 @@ def test_labels_of_any_letters_are_given_back_as_they_are(tmp_path):
     assert "Söhne, <b>" not in report
 
 
+@pytest.mark.slow
 def test_a_hundred_and_fifty_labels(tmp_path):
     printed = distil(write(tmp_path / "calls.jsonl", calls([f"label {n}" for n in range(150)], 1_500)), tmp_path)
     assert printed["labels"] == 150
