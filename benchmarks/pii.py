@@ -11,7 +11,8 @@ for (titles, ages, nationalities, dates that are none of birth, names of domains
 Speed is told for texts of 1,000 characters: answers of chat models, sums of GSM8K, and sentences of the set itself, one
 after the other, which hold far more personal data than any traffic. Each text is timed five times and its least counts.
 
-`--peers` is a folder with Presidio, spaCy and a model (see `name_tagger.py`), measured on the same sentences.
+`--peers` is a folder with Presidio, spaCy and a model (see `name_tagger.py`), measured on the same sentences, alone and
+as our second look.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ import numpy as np
 from name_tagger import TEACHER, is_tested, use
 from trials import goal, goals, tell
 
+from stillhouse.data.personal.presidio import Presidio
 from stillhouse.data.pii import CERTAIN, Type, find
 from stillhouse.data.redact import How, Redactor
 from stillhouse.extras import version
@@ -74,8 +77,8 @@ def rows(path: Path) -> Iterator[Row]:
         yield from map(json.loads, lines)
 
 
-def ours(text: str) -> list[Piece]:
-    return [(each.start, each.end, each.type.value) for each in find(text, frozenset(Type))]
+def ours(text: str, second: Presidio | None = None) -> list[Piece]:
+    return [(each.start, each.end, each.type.value) for each in find(text, frozenset(Type), second=second)]
 
 
 def touches(one: Piece, other: Piece) -> bool:
@@ -192,6 +195,8 @@ def benchmark(given: argparse.Namespace) -> dict[str, Any]:
         finder, versions = presidio(given.peers)
         peer = {"versions": versions, "quality": quality(sentences, finder, given.seed)}
         peer["speed"] = {name: times(some[:20], finder, 2) for name, some in texts.items()}
+        both = partial(ours, second=Presidio(TEACHER))
+        peer["beside_ours"] = {"quality": quality(sentences, both, given.seed)}
     return {
         "benchmark": "pii",
         "command": " ".join(["python benchmarks/pii.py", *flags(given)]),
@@ -244,13 +249,14 @@ def shown(result: dict[str, Any]) -> Iterator[str]:
         low, high = found[name]["interval"]
         return f"{found[name]['share']:.3f} [{low:.3f}, {high:.3f}]"
 
-    yield "| kind | pieces | recall | covered | precision | Presidio: recall | precision |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| kind | pieces | recall | covered | precision | Presidio: recall | precision | both: recall | precision |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     peer = (result["presidio"] or {}).get("quality", {})
+    both = (result["presidio"] or {}).get("beside_ours", {}).get("quality", {})
     for kind, found in result["quality"].items():
-        other = peer.get(kind, {})
+        others = (peer.get(kind, {}), both.get(kind, {}))
         cells = [share(found, name) for name in ("recall", "covered", "precision")]
-        cells += [share(other, name) for name in ("recall", "precision")]
+        cells += [share(other, name) for other in others for name in ("recall", "precision")]
         yield f"| {kind} | {found['pieces']} | {' | '.join(cells)} |"
     yield ""
     for name, kinds in result["milliseconds_per_1000_characters"].items():

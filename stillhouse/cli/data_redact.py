@@ -18,6 +18,7 @@ from stillhouse.errors import DataError, UsageError
 if TYPE_CHECKING:
     from stillhouse.data.catalogue import Catalogue
     from stillhouse.data.items import Item
+    from stillhouse.data.personal.presidio import Presidio
     from stillhouse.data.redact import Redactor
     from stillhouse.data.versions import Version
     from stillhouse.storage.store import Store
@@ -46,6 +47,13 @@ def data_redact(
         str | None,
         typer.Option(help="Kinds of data, with commas between, or all.", show_default="all but organization, location"),
     ] = None,
+    presidio: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Look a second time, with Presidio and this spaCy model: en_core_web_lg, or a folder. Much slower.",
+        ),
+    ] = None,
     to: ToOption = None,
     key_env: KeyOption = None,
     replace: Annotated[
@@ -69,13 +77,14 @@ def data_redact(
 
     kinds = parse_types([kind.strip() for kind in types.split(",")] if types else [])
     touched: Counter[str] = Counter()
+    second = _second(presidio)
 
     async def work(catalogue: Catalogue, store: Store) -> tuple[Version, Version | None, Redactor]:
         source = await catalogue.find(dataset)
         if replace:
             await refuse_held(store, project, [source])
         key = b"" if how is How.REDACT else bytes(32) if dry_run else _key(key_env, home, project, make=True)
-        redactor = Redactor(how, kinds, key)
+        redactor = Redactor(how, kinds, key, second)
         items = _watched(redacted(catalogue.read(source), redactor, touched), source.items)
         if dry_run:
             for _ in items:
@@ -84,7 +93,12 @@ def data_redact(
         step = _step(
             "redact",
             source,
-            {"how": how.value, "types": sorted(kind.value for kind in kinds), **_named(key)},
+            {
+                "how": how.value,
+                "types": sorted(kind.value for kind in kinds),
+                **_named(key),
+                **({"second": second.name} if second else {}),
+            },
             redactor.counts,
         )
         if not replace:
@@ -150,6 +164,15 @@ def data_reveal(
     tell_version(version)
     for kind, count in sorted(counts.items()):
         words().print(f"  {kind}  {count}", markup=False, highlight=False)
+
+
+def _second(model: str | None) -> Presidio | None:
+    """Presidio with a spaCy model, where one is named."""
+    if model is None:
+        return None
+    from stillhouse.data.personal.presidio import Presidio
+
+    return Presidio(model)
 
 
 async def _destroy(store: Store, project: str, source: Version, version: Version) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from typing import final
 
@@ -30,10 +30,16 @@ SPECIAL = {0x2010: "-", 0x2011: "-", 0x2012: "-", 0x2013: "-", 0x2212: "-", 0xFE
 """Hyphens, and the one letter that is longer when it is small."""
 
 
-def find(text: str, types: Collection[Type] = CERTAIN, least: float = ENOUGH) -> list[Span]:
+def find(
+    text: str,
+    types: Collection[Type] = CERTAIN,
+    least: float = ENOUGH,
+    second: Callable[[str], list[Span]] | None = None,
+) -> list[Span]:
     """What is personal or secret in a text, in its order; no two spans overlap, and `text[span.start:span.end]` is it.
 
     Digits, letters and hyphens of other scripts count as the plain ones. What stands in a placeholder of ours is left.
+    `second` looks too, and adds what lies beside what is known by its form; of names the longer one stays.
     """
     plain = text if text.isascii() else text.translate(_fold())
     low = plain.lower()
@@ -43,8 +49,10 @@ def find(text: str, types: Collection[Type] = CERTAIN, least: float = ENOUGH) ->
         if Type.ADDRESS in types:
             found += addresses(plain, low)
     wanted = apart(span for span in found if span.score >= least and span.type in types)
-    if not NAMED.isdisjoint(types):
-        wanted = _beside(wanted, [span for span in names(plain) if span.score >= least and span.type in types])
+    named = [] if NAMED.isdisjoint(types) else names(plain)
+    if second is not None:
+        named = apart([*named, *second(plain)], longest=True)
+    wanted = _beside(wanted, [span for span in named if span.score >= least and span.type in types])
     if not wanted:
         return []
     if "[" in plain:

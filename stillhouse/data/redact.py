@@ -34,6 +34,8 @@ class Redactor:
     types: frozenset[Type] = CERTAIN
     key: bytes = b""
     """Of the project; only `redact` does without."""
+    second: Callable[[str], list[Span]] | None = None
+    """What else looks for personal data, such as `Presidio`."""
     counts: Counter[str] = field(default_factory=Counter[str])
     """How much was found, by kind."""
 
@@ -63,7 +65,7 @@ class Redactor:
 
     def _words(self, text: str, types: frozenset[Type]) -> str:
         for _ in range(1 if self.how is How.PSEUDONYMISE else ROUNDS):
-            spans = find(text, types)
+            spans = find(text, types, second=self.second)
             if not spans:
                 break
             text = self._without(text, spans)

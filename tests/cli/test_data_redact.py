@@ -134,3 +134,18 @@ def test_wrong_use(told):
     assert (code, "'mail' is no kind of personal data" in err) == (2, True)
     code, err = told("reveal", "support")
     assert (code, "no key of the project" in err) == (2, True)
+
+
+def test_a_second_look_with_presidio(told, tmp_path):
+    import spacy
+
+    model = spacy.blank("en")
+    model.add_pipe("entity_ruler").add_patterns([{"label": "PERSON", "pattern": "Where is it"}])
+    model.to_disk(tmp_path / "model")
+    code, said = told("redact", "support", "--presidio", str(tmp_path / "model"), "--json")
+    assert (code, json.loads(said)["found"]["person"]) == (0, 1)
+    assert texts(told, "support@2")[1] == "[PERSON]?"
+    assert "presidio 2." in told("lineage", "support@2")[1]
+    code, said = told("redact", "support", "--presidio", "no_such_model")
+    assert code == 2
+    assert "spacy download no_such_model" in said

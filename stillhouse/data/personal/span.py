@@ -60,11 +60,24 @@ class Span:
     """Which of several forms: `us_ssn`, `aws_access_key`."""
 
 
-def apart(spans: Iterable[Span]) -> list[Span]:
-    """Spans in their order, none of which overlap: the surer one stays, of equally sure ones the longer."""
+def _by_score(span: Span) -> tuple[float, int, int]:
+    """The surest first."""
+    return -span.score, span.start - span.end, span.start
+
+
+def _by_length(span: Span) -> tuple[int, float, int]:
+    """The longest first."""
+    return span.start - span.end, -span.score, span.start
+
+
+def apart(spans: Iterable[Span], longest: bool = False) -> list[Span]:
+    """Spans in their order, none of which overlap: the surer one stays, of equally sure ones the longer.
+
+    With `longest` the longer one stays, of equally long ones the surer.
+    """
     kept: list[Span] = []
     starts: list[int] = []
-    for span in sorted(spans, key=lambda each: (-each.score, each.start - each.end, each.start)):
+    for span in sorted(spans, key=_by_length if longest else _by_score):
         place = bisect_right(starts, span.start)
         if (not place or kept[place - 1].end <= span.start) and (place == len(kept) or span.end <= starts[place]):
             kept.insert(place, span)
