@@ -19,6 +19,8 @@ from stillhouse.extras import require
 
 __all__ = ["NearDuplicates", "near"]
 
+SHORT, OFTEN = 64, 5
+"""Letters of an answer that counts as a label, and rows that give it: calls are often answered with a class alone."""
 COMPARED = 100
 """Rows of one family that stay, with which the next is compared: large families take linear time."""
 
@@ -49,16 +51,19 @@ class _Seen:
         texts: list[int] = []
         frames: list[int] = []
         labels: list[int] = []
+        classes: list[int] = []
         ranks: list[float] = []
         for item in rows:
             words = asked(item) if by == By.ASKED else f"{asked(item)}\n{item.words}"
             texts.append(known.setdefault(normalise(words), len(known)))
             frames.append(frame(item))
             labels.append(_label(item))
+            classes.append(_class(item))
             ranks.append(rank(item))
         self.texts = list(known)
         self.text_of = np.array(texts, np.int64)
-        self.frames, self.labels = np.array(frames, np.uint64), np.array(labels, np.uint64)
+        self.frames = np.array(frames, np.uint64)
+        self.labels = np.array(labels, np.uint64) | _usual(np.array(classes, np.uint64))  # one of the two is 0
         self.ranks = np.array(ranks)
 
 
@@ -67,7 +72,8 @@ def near(rows: Iterable[Item], settings: NearDuplicates) -> Curated:
 
     Candidates come from MinHash and banding over whole families (`stillhouse.data.curate`); in a family the row of
     which most is known stays, and each other one that is like none that stays. Only rows with equal instructions,
-    files, numbers of turns and, if not said otherwise, labels are compared. Rows without words all stay.
+    files, numbers of turns and, if not said otherwise, labels are compared; a short answer that several rows give
+    counts as a label where there is none. Rows without words all stay.
     """
     require("data", "find near duplicates")
     rows = again(rows)
@@ -84,6 +90,18 @@ def near(rows: Iterable[Item], settings: NearDuplicates) -> Curated:
 def _label(item: Item) -> int:
     label = label_of(item)
     return 0 if label is None else hash64(label.encode("utf-8", "surrogatepass"))
+
+
+def _class(item: Item) -> int:
+    """A short answer without a label beside it, which may stand for one."""
+    short = item.words if label_of(item) is None and len(item.words) <= SHORT else ""
+    return hash64(normalise(short).encode("utf-8", "surrogatepass")) if short else 0
+
+
+def _usual(answers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The answers that many rows give; 0 in place of the others."""
+    _, codes, counts = np.unique(answers, return_inverse=True, return_counts=True)
+    return np.where(counts[codes] >= OFTEN, answers, np.uint64(0)) if len(answers) else answers
 
 
 def _families(texts: Sequence[str], threshold: float) -> NDArray[np.int64]:

@@ -78,3 +78,19 @@ def test_rows_without_words_stay():
 def test_a_threshold_that_means_nothing_is_refused():
     with pytest.raises(UsageError, match=r"between 0\.3 and 1"):
         NearDuplicates(threshold=80)
+
+
+def test_a_short_answer_that_many_rows_give_is_a_label_where_there_is_none():
+    def answered(words: str, answer: str, row: int) -> Item:
+        said = ({"role": "user", "content": words},)
+        return Item(Kind.CHAT, said, answer={"role": "assistant", "content": answer}, source=Source(row=row))
+
+    def kept(rows: list[Item], **settings: bool) -> list[int]:
+        return [item.source.row for item in near(rows, NearDuplicates(**settings)).kept if item.source.row < 4]
+
+    rows = [answered(LONG, "refund", 1), answered(f"{LONG} please", "transfer", 2), answered(f"{LONG}!", "Refund", 3)]
+    others = [answered(f"{word} " * 9, answer, 4) for word in WORDS[:5] for answer in ("refund", "transfer")]
+    assert kept([*rows, *others]) == [1, 2]
+    assert kept([*rows, *others], across_labels=True) == [1]
+    assert kept(rows) == [1], "an answer that nobody else gives says nothing of a class"
+    assert kept([answered(LONG, "Back soon. " * 9, 1), *([answered(f"{LONG} please", "All well. " * 9, 2)] * 6)]) == [1]
