@@ -140,7 +140,7 @@ async def _from_files(catalogue: Catalogue, store: Store, job: Job, told: Transf
 def _read(
     importers: Sequence[tuple[Path, Importer]], options: Options, bad: BadRows, job: Job, told: Transfer
 ) -> Iterator[Item]:
-    """The items of all files; raises what is wrong with rows at the end, so that all of it is told at once."""
+    """The items of all files; raises what is wrong with rows at the end of a file, so that all of it is told at once."""
     for path, importer in importers:
         for number, item in enumerate(importer.read(path, options, bad), 1):
             job.counts["kept"] += 1

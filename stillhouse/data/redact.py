@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, cast, final
 
 from stillhouse.data.items import Item, text_of
@@ -21,6 +23,8 @@ __all__ = ["How", "Redactor", "changed_texts", "parse_types", "redacted"]
 
 ROUNDS = 16
 """How often a text is looked through: what was hidden by something longer shows once that is gone."""
+FIELD = re.compile(r"[\w.$-]+")
+"""What keys of JSON look like that name a field."""
 FORMS = frozenset(Type) - NAMED - {Type.ADDRESS}
 """What is looked for in labels, where a word with a capital is rather a class than a name."""
 
@@ -95,8 +99,10 @@ class Redactor:
     def _value(self, value: Any, name: str, types: frozenset[Type]) -> Any:
         """A value of JSON; what it is called counts as a word before it. A number that is personal becomes a text."""
         if isinstance(value, dict):
-            pairs = cast("dict[str, Any]", value)
-            return {key: self._value(each, key, types) for key, each in pairs.items()}
+            made: dict[str, Any] = {}
+            for key, each in cast("dict[str, Any]", value).items():
+                made[_free(self._key(key, types), made)] = self._value(each, key, types)
+            return made
         if isinstance(value, list):
             return [self._value(each, name, types) for each in cast("list[Any]", value)]
         if isinstance(value, str):
@@ -105,6 +111,10 @@ class Redactor:
             changed = self._named(str(value), name, types)
             return value if changed == str(value) else changed
         return value
+
+    def _key(self, key: str, types: frozenset[Type]) -> str:
+        """A key as it may be kept: one that is the name of a field is not taken for anybody's."""
+        return self._words(key, types & FORMS if FIELD.fullmatch(key) else types)
 
     def _named(self, value: str, name: str, types: frozenset[Type]) -> str:
         def redact(text: str) -> str:
@@ -164,6 +174,13 @@ def parse_types(names: Collection[str]) -> frozenset[Type]:
         if name not in known:
             raise UsageError(f"{name!r} is no kind of personal data. There are: {', '.join(sorted(known))}, and all.")
     return frozenset(map(Type, names))
+
+
+def _free(key: str, taken: Collection[str]) -> str:
+    """A key, or where it is taken the same with a number: two addresses stay two."""
+    if key not in taken:
+        return key
+    return next(other for number in count(2) if (other := f"{key} {number}") not in taken)
 
 
 def _json(text: str) -> Any:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillhouse.data.items import Facts, Item, Kind
-from stillhouse.data.pii import Type, find
+from stillhouse.data.pii import CERTAIN, Type, find
 from stillhouse.data.redact import How, Redactor, changed_texts, parse_types, redacted
 from stillhouse.data.sealing import reveal
 from stillhouse.errors import UsageError
@@ -96,6 +96,20 @@ def test_json_stays_json_and_its_names_are_words_beside_values():
         assert opened == {**told, "card": "4111111111111111"}
     clean = '{"a" :1,  "b": "c"}'
     assert redactor().text(clean) == clean
+
+
+def test_keys_of_json_are_looked_through_and_stay_apart():
+    told = {
+        "ann@example.org": "admin",
+        "bob@example.org": "guest",
+        "called by Mr. John Miller": 1,
+        "Jordan": 2,
+        "email": "a@b.org",
+    }
+    assert json.loads(redactor(types=CERTAIN).text(json.dumps(told))) == {
+        "[EMAIL]": "admin", "[EMAIL] 2": "guest", "called by Mr. [PERSON]": 1, "Jordan": 2, "email": "[EMAIL]"
+    }  # fmt: skip
+    assert json.loads(reveal(redactor(How.VAULT, CERTAIN).text(json.dumps(told)), KEY)) == told
 
 
 def item() -> Item:

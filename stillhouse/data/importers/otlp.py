@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
+import orjson
+
 from stillhouse.data.bad_rows import BadRows
 from stillhouse.data.importers.calls import ENDED, Message, blame, messages_of, source_of
 from stillhouse.data.importers.options import Options
-from stillhouse.data.importers.records import Unusable, read_objects
+from stillhouse.data.importers.records import Record, Unusable, read_objects
 from stillhouse.data.importers.values import first, listed, metadata_of, parsed, rows_of, seconds, table_of, word
 from stillhouse.data.items import Facts, Item, Kind, Source
 from stillhouse.data.subjects import subject_of
-from stillhouse.errors import TrafficError
+from stillhouse.errors import BadRow, TrafficError
 
 __all__ = ["read_otlp"]
 
+SPANS, LOGS = ("resourceSpans", "scopeSpans", "spans"), ("resourceLogs", "scopeLogs", "logRecords")
 HELD = 200_000
 """Messages of logs that wait for the answer of their call; a file may come in any order."""
 EVENT = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message$")
@@ -54,25 +57,45 @@ def read_otlp(path: Path, options: Options, bad: BadRows) -> Iterator[Item]:
     spans: dict[tuple[str, str], _Call] = {}
     for record in read_objects(path, options, bad):
         source = source_of(path, record)
-        try:
-            if not {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"} & set(record.value):
-                raise Unusable(
-                    f"it has neither resourceSpans nor resourceLogs (its keys: {', '.join(list(record.value)[:6])})"
-                )
-            for span in _inner(record.value, "resourceSpans", "scopeSpans", "spans"):
+        if not {"resourceSpans", "resourceLogs", "resource_spans", "resource_logs"} & set(record.value):
+            keys = ", ".join(list(record.value)[:6])
+            blame(bad, path, record, f"it has neither resourceSpans nor resourceLogs (its keys: {keys})")
+        for span in _inner(record.value, *SPANS):
+            try:
                 yield from _span(span, source, spans, bad)
-            for log in _inner(record.value, "resourceLogs", "scopeLogs", "logRecords"):
+            except Unusable as error:
+                blame(bad, path, _alone(record, span, SPANS), str(error))
+        for log in _inner(record.value, *LOGS):
+            try:
                 _log(log, source, calls)
-        except Unusable as error:
-            blame(bad, path, record, str(error))
+            except Unusable as error:
+                blame(bad, path, _alone(record, log, LOGS), str(error))
         if len(calls) + len(spans) > HELD:
             raise TrafficError(f"{path} has more than {HELD:,} calls whose messages lie in logs. Split it by trace.")
+    yield from _joined(calls, spans, path, bad)
+
+
+def _joined(
+    calls: Mapping[tuple[str, str], _Call], spans: dict[tuple[str, str], _Call], path: Path, bad: BadRows
+) -> Iterator[Item]:
+    """The calls whose messages lay in logs, with what their spans tell of them; spans without any are counted."""
     for key, call in calls.items():
         known = spans.pop(key, _Call())
         joined = replace(call, attributes={**known.attributes, **call.attributes}, time=known.time or call.time)
-        yield from _items(joined)
+        try:
+            yield from _items(joined)
+        except Unusable as error:
+            bad.add(BadRow(str(path), call.source.row, str(error)), orjson.dumps(joined.attributes))
     for _ in spans:
         bad.pass_over("call whose messages were not recorded")
+
+
+def _alone(record: Record, each: Mapping[str, Any], names: Sequence[str]) -> Record:
+    """An export request of one span or log record, as it is kept aside: the others of its line are sound."""
+    value: Mapping[str, Any] = each
+    for name in reversed(names):
+        value = {name: [value]}
+    return replace(record, raw=orjson.dumps(value))
 
 
 def _inner(value: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:

@@ -125,3 +125,21 @@ def test_spans_that_are_no_calls_are_counted_and_other_json_is_bad(tmp_path):
     assert items == []
     assert bad.passed == {"span that is no call of a model": 1, "call whose messages were not recorded": 1}
     assert "neither resourceSpans nor resourceLogs" in bad.listed()
+
+
+def test_one_odd_call_leaves_the_others_of_its_line(tmp_path):
+    odd = [{"role": "nobody", "parts": [{"type": "text", "content": "where is it"}]}]
+    given = {"gen_ai__output__messages": json.dumps(SAID)}
+    sound, broken = (span(gen_ai__input__messages=json.dumps(asked), **given) for asked in (PARTS, odd))
+    spans = [each["resourceSpans"][0]["scopeSpans"][0]["spans"][0] for each in (sound, broken, sound)]
+    together = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+    items, bad = read(read_otlp, lines(tmp_path / "a", together, sound))
+    assert len(items) == 3
+    assert bad.count == 1
+
+
+def test_odd_messages_in_logs_are_a_bad_row(tmp_path):
+    told = {"eventName": "gen_ai.user.message", "body": value({"content": "where is it", "role": "nobody"})}
+    choice = {"eventName": "gen_ai.choice", "body": value({"message": {"content": "order"}})}
+    items, bad = read(read_otlp, lines(tmp_path / "a", logs(told, choice)))
+    assert (items, bad.count) == ([], 1)
