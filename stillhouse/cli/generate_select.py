@@ -124,18 +124,8 @@ def _graded(items: Sequence[Item], grader: Path | None) -> tuple[Sifted, dict[st
 
 def _chosen(items: Sequence[Item], keep: Keep, margin: float) -> Sifted:
     """What is made of answers to the same prompt."""
-    from stillhouse.generation.select import Sifted, best_of, gather, pairs
+    from stillhouse.generation.select import Sifted, best_of_each, pairs_of_each
 
     if keep is Keep.ALL:
         return Sifted(tuple(items))
-    kept: list[Item] = []
-    dropped = [(item, "no answer") for item in items if item.answer is None]
-    for candidates in gather(items):
-        found = best_of(candidates) if keep is Keep.BEST else pairs(candidates, margin)
-        if found is None:
-            dropped.append(
-                (candidates.item, "no grade" if keep is Keep.BEST else "no pair: the grades differ too little")
-            )
-        else:
-            kept.append(found)
-    return Sifted(tuple(kept), tuple(dropped))
+    return best_of_each(items) if keep is Keep.BEST else pairs_of_each(items, margin)

@@ -123,14 +123,15 @@ def choose(given: Sequence[Given], how: Choose, judge: Judge | None, ask: Ask, l
         raise UsageError(f"To keep {how.value} of several answers somebody has to judge them: name a judge.")
     candidates = _graded(usable, judge, ask)
     if how is Choose.BEST:
-        picked = [(each.item, best_of(each, least)) for each in candidates]
+        picked = [best_of(each, least) for each in candidates]
         reason = "judged too low: no answer has a score that is high enough"
     else:
         picked = _confirmed(candidates, judge, ask)
         reason = "no pair: the judge finds none of the answers clearly better"
-    silent = {each.item.id for each in candidates if all(score is None for score in each.scores)}
-    dropped += [(item, NO_SCORE if item.id in silent else reason) for item, found in picked if found is None]
-    return Sifted(tuple(found for _, found in picked if found is not None), tuple(dropped))
+    for each, among, found in zip(usable, candidates, picked, strict=True):
+        if found is None:
+            dropped.append((each.item, reason if among.ranked() else NO_SCORE))
+    return Sifted(tuple(found for found in picked if found is not None), tuple(dropped))
 
 
 def _graded(given: Sequence[Given], judge: Judge, ask: Ask) -> list[Candidates]:
@@ -143,8 +144,7 @@ def _graded(given: Sequence[Given], judge: Judge, ask: Ask) -> list[Candidates]:
     replies = ask([score(judge.scoring, key, item) for key, item in asked])
     return [
         Candidates(
-            each.item,
-            each.answers,
+            tuple(replace(each.item, answer=message) for message in each.answers),
             tuple(scored(replies.get(f"score/{each.item.id}/{row}")) for row in range(len(each.answers))),
             {"judge": judge.scoring.model},
         )
@@ -152,20 +152,19 @@ def _graded(given: Sequence[Given], judge: Judge, ask: Ask) -> list[Candidates]:
     ]
 
 
-def _confirmed(candidates: Sequence[Candidates], judge: Judge, ask: Ask) -> list[tuple[Item, Item | None]]:
+def _confirmed(candidates: Sequence[Candidates], judge: Judge, ask: Ask) -> list[Item | None]:
     """Pairs that a comparison in both orders confirms."""
-    found = [(each.item, pairs(each)) for each in candidates]
-    keys = {id(pair): f"pair/{item.id}" for item, pair in found if pair is not None}
+    found = [pairs(each) for each in candidates]
     questions = [
         question
-        for _, pair in found
+        for at, pair in enumerate(found)
         if pair is not None
-        for question in compare(judge.comparing, keys[id(pair)], pair, pair.words, text_of(pair.rejected or {}))
+        for question in compare(judge.comparing, f"pair/{at}", pair, pair.words, text_of(pair.rejected or {}))
     ]
     replies = ask(questions)
     return [
-        (item, pair if pair is None or compared(replies, keys[id(pair)]).verdict is Verdict.A else None)
-        for item, pair in found
+        pair if pair is None or compared(replies, f"pair/{at}").verdict is Verdict.A else None
+        for at, pair in enumerate(found)
     ]
 
 

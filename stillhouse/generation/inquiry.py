@@ -9,10 +9,23 @@ from typing import Any, Protocol, cast, final
 
 import orjson
 
+from stillhouse.artifacts import hash_json
 from stillhouse.data.items import Item, Method, text_of
 from stillhouse.generation.questions import Question, Reply
 
-__all__ = ["Ask", "Form", "Inquiry", "Unusable", "answer_of", "credit", "json_of", "lines_of", "object_schema"]
+__all__ = [
+    "Ask",
+    "Form",
+    "Inquiry",
+    "Unusable",
+    "answer_of",
+    "asked_key",
+    "credit",
+    "json_of",
+    "lines_of",
+    "object_schema",
+    "teachers_of",
+]
 
 Message = Mapping[str, Any]
 CUT_OFF = ("length", "content_filter")
@@ -73,6 +86,16 @@ def credit(item: Item, teacher: str, keeps_answer: bool = False) -> str:
     answered = item.source.teacher or item.facts.model if keeps_answer and item.answer is not None else None
     before = item.source.teacher if item.source.method is Method.SYNTHETIC else answered
     return "+".join(sorted({*(before or "").split("+"), teacher} - {""}))
+
+
+def teachers_of(item: Item) -> set[str]:
+    """Who gave what an item has, by the names that terms go by: several where they did together (`one+other`)."""
+    return {*(item.source.teacher or item.facts.model or "").split("+")} - {""}
+
+
+def asked_key(item: Item) -> str:
+    """By what items are the same that ask and show the same, whatever is answered."""
+    return hash_json([list(item.messages), [media.digest for media in item.media]])
 
 
 def answer_of(reply: Reply | None, choice: int = 0) -> dict[str, Any]:

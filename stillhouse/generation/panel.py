@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
 
-from stillhouse.artifacts import hash_json
 from stillhouse.data.items import Item, Method, Source
 from stillhouse.errors import UsageError
 from stillhouse.generation.ballots import Ballots, collect
 from stillhouse.generation.dawid_skene import Options, estimate
-from stillhouse.generation.inquiry import Inquiry, object_schema
+from stillhouse.generation.inquiry import Inquiry, asked_key, object_schema, teachers_of
 from stillhouse.generation.judge import asked_text
 from stillhouse.generation.questions import Question
 from stillhouse.generation.vote import Verdicts, accuracies, decide, majority, weighted
@@ -77,11 +76,10 @@ def line_up(versions: Mapping[str, Iterable[Item]]) -> list[Seat]:
     teachers: dict[str, set[str]] = {}
     for name, version in versions.items():
         for item in version:
-            key = hash_json([list(item.messages), [media.digest for media in item.media]])
+            key = asked_key(item)
             items.setdefault(key, item)
             parents.setdefault(key, []).append(item.id)
-            named = (item.source.teacher or item.facts.model or "").split("+")
-            teachers.setdefault(key, set()).update({*named} - {""})
+            teachers.setdefault(key, set()).update(teachers_of(item))
             votes = said.setdefault(key, {}).setdefault(name, [])
             if item.label is not None:
                 votes.append(item.label)

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, final
+from typing import final
 
-from stillhouse.artifacts import hash_json
-from stillhouse.data.items import Item, Kind, text_of
+from stillhouse.data.items import Item, Kind
 from stillhouse.errors import UsageError
+from stillhouse.generation.inquiry import asked_key, teachers_of
 from stillhouse.generation.novelty import Pool
 
-__all__ = ["Candidates", "Check", "Grade", "Sifted", "accepted", "best_of", "gather", "novel", "pairs", "sift"]
+__all__ = [
+    "Candidates",
+    "Check",
+    "Grade",
+    "Sifted",
+    "accepted",
+    "best_of",
+    "best_of_each",
+    "novel",
+    "pairs",
+    "pairs_of_each",
+    "sift",
+]
 
 MOST_LIKE = 0.7
 """What is this like something that is there is not new: Self-Instruct's bound on ROUGE-L (arxiv.org/abs/2212.10560)."""
 SHOWN = 60
+NO_ANSWER, NO_GRADE, NOT_BEST = "no answer", "no grade", "not the best"
+NO_PAIR, NEITHER = "no pair: the grades differ too little", "not in the pair: neither the best nor the worst"
 
 Grade = Callable[[Item], float | None]
 """How good an item's answer is, 0..1; None where the grader cannot tell, which is not 0."""
@@ -44,28 +58,19 @@ class Sifted:
 @final
 @dataclass(frozen=True)
 class Candidates:
-    """Several answers to one question, with what a grader thinks of each."""
+    """One question with several answers, and what a grader thinks of each."""
 
-    item: Item
-    """What was asked."""
-    answers: tuple[Mapping[str, Any], ...]
-    """Messages of the assistant."""
+    items: tuple[Item, ...]
+    """An item for each answer: whoever gave it, its item says so."""
     scores: tuple[float | None, ...]
     """0..1 each; None where the grader could not tell."""
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
     """What is written beside whatever is made of them."""
 
-    @classmethod
-    def graded(cls, item: Item, answers: Sequence[Mapping[str, Any]], grade: Grade) -> Candidates:
-        """Candidates as a grader sees them; the same answer is graded once."""
-        seen: dict[str, float | None] = {}
-        scores: list[float | None] = []
-        for answer in answers:
-            words = text_of(answer)
-            if words not in seen:
-                seen[words] = grade(replace(item, answer=answer))
-            scores.append(seen[words])
-        return cls(item, tuple(answers), tuple(scores))
+    def ranked(self) -> list[int]:
+        """The answers that have a score, best first, of equals the first."""
+        scored = [(-score, at) for at, score in enumerate(self.scores) if score is not None]
+        return [at for _, at in sorted(scored)]
 
 
 def sift(items: Iterable[Item], checks: Sequence[Check]) -> Sifted:
@@ -111,65 +116,96 @@ def accepted(grade: Grade, least: float) -> Check:
     return check
 
 
-def gather(items: Iterable[Item]) -> list[Candidates]:
-    """Items that ask the same put together, with the grades that they have; those without an answer left out."""
-    met: dict[str, list[Item]] = {}
-    for item in items:
-        if item.answer is not None:
-            met.setdefault(hash_json(list(item.messages)), []).append(item)
-    return [
-        Candidates(
-            replace(same[0], answer=None, facts=replace(same[0].facts, grade=None)),
-            tuple(item.answer or {} for item in same),
-            tuple(item.facts.grade for item in same),
-        )
-        for same in met.values()
-    ]
-
-
 def best_of(candidates: Candidates, least: float | None = None) -> Item | None:
-    """The item with its best answer, the first of equals; None where the best has less than `least`, or none a score.
+    """The item with the best answer, the first of equals; None where it has less than `least`, or none has a score.
 
     With one answer this is rejection sampling, with n best-of-n: Touvron et al., "Llama 2" (2023,
     arxiv.org/abs/2307.09288), section 3.2.3.
     """
-    order = _ranked(candidates)
-    if not order:
-        return None
-    best = order[0]
-    score = candidates.scores[best]
+    order = candidates.ranked()
+    score = candidates.scores[order[0]] if order else None
     if score is None or (least is not None and score < least):
         return None
-    found = replace(candidates.item, answer=candidates.answers[best])
-    return _noted(found, candidates, score)
+    return _noted(candidates.items[order[0]], candidates, score)
 
 
 def pairs(candidates: Candidates, margin: float = 0.0) -> Item | None:
     """A preference between the best and the worst answer; None where their scores differ by no more than `margin`.
 
-    Answers of equal words are never a pair.
+    Answers of equal words are never a pair. It is the best one's item, but for the worse answer.
     """
-    order = _ranked(candidates)
+    order = candidates.ranked()
     if len(order) < 2:
         return None
-    best, worst = order[0], order[-1]
-    high, low = candidates.scores[best], candidates.scores[worst]
-    same = text_of(candidates.answers[best]).strip() == text_of(candidates.answers[worst]).strip()
-    if high is None or low is None or high - low <= margin or same:
+    best, worst = candidates.items[order[0]], candidates.items[order[-1]]
+    high, low = candidates.scores[order[0]], candidates.scores[order[-1]]
+    if high is None or low is None or high - low <= margin or best.words.strip() == worst.words.strip():
         return None
-    found = replace(
-        candidates.item, kind=Kind.PREFERENCE, answer=candidates.answers[best], rejected=candidates.answers[worst]
-    )
+    found = replace(best, kind=Kind.PREFERENCE, rejected=worst.answer)
     return _noted(found, candidates, high, {"rejected_grade": f"{low:.4f}"})
 
 
-def _ranked(candidates: Candidates) -> list[int]:
-    """The answers that have a score, best first."""
-    scored = [(-score, at) for at, score in enumerate(candidates.scores) if score is not None]
-    return [at for _, at in sorted(scored)]
+def best_of_each(items: Sequence[Item]) -> Sifted:
+    """Of items that ask and show the same, the one with the best grade, as it is; the others are left out."""
+    kept: dict[int, Item] = {}
+    left: dict[int, str] = {}
+    for rows in _alike(items):
+        candidates = _graded(items, rows)
+        found = best_of(candidates)
+        left |= _reasons(items, rows, NOT_BEST)
+        if found is not None:
+            kept[rows[candidates.ranked()[0]]] = found
+    return _apart(items, kept, left)
+
+
+def pairs_of_each(items: Sequence[Item], margin: float = 0.0) -> Sifted:
+    """Of items that ask and show the same, a preference between the best and the worst answer; others are left out.
+
+    A pair is made of both items: it names them as its parents, so that it is found by either, and who gave either
+    answer as its teacher, since the terms of both hold.
+    """
+    kept: dict[int, Item] = {}
+    left: dict[int, str] = {}
+    for rows in _alike(items):
+        candidates = _graded(items, rows)
+        found, order = pairs(candidates, margin), candidates.ranked()
+        left |= _reasons(items, rows, NO_PAIR if found is None else NEITHER)
+        if found is not None:
+            best, worst = items[rows[order[0]]], items[rows[order[-1]]]
+            teacher = "+".join(sorted(teachers_of(best) | teachers_of(worst))) or None
+            source = replace(best.source, teacher=teacher, parents=(best.id, worst.id))
+            kept[rows[order[0]]] = replace(found, source=source)
+            del left[rows[order[-1]]]
+    return _apart(items, kept, left)
+
+
+def _alike(items: Sequence[Item]) -> list[list[int]]:
+    """The rows that have an answer, those together that ask and show the same."""
+    met: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        if item.answer is not None:
+            met.setdefault(asked_key(item), []).append(row)
+    return list(met.values())
+
+
+def _graded(items: Sequence[Item], rows: Sequence[int]) -> Candidates:
+    """Some rows with the grades that they have."""
+    return Candidates(tuple(items[row] for row in rows), tuple(items[row].facts.grade for row in rows))
+
+
+def _reasons(items: Sequence[Item], rows: Sequence[int], why: str) -> dict[int, str]:
+    """Why each of some rows is left out, unless it is kept."""
+    return {row: NO_GRADE if items[row].facts.grade is None else why for row in rows}
+
+
+def _apart(items: Sequence[Item], kept: Mapping[int, Item], left: Mapping[int, str]) -> Sifted:
+    """What was kept in place of some rows and what was left out, each in the order of the rows."""
+    why = {**{row: NO_ANSWER for row, item in enumerate(items) if item.answer is None}, **left}
+    dropped = [(items[row], why[row]) for row in sorted(why) if row not in kept]
+    return Sifted(tuple(kept[row] for row in sorted(kept)), tuple(dropped))
 
 
 def _noted(item: Item, candidates: Candidates, score: float, more: Mapping[str, str] | None = None) -> Item:
     """An item with its grade, and out of how many it was chosen."""
-    known = {**item.facts.metadata, **candidates.facts, "of": str(len(candidates.answers)), **(more or {})}
+    known = {**item.facts.metadata, **candidates.facts, "of": str(len(candidates.items)), **(more or {})}
     return replace(item, facts=replace(item.facts, grade=score, metadata=known))

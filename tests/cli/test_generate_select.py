@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from stillhouse.cli.main import run
 from stillhouse.data.items import Kind
 from tests.cli.generating import called, contents, with_dataset
 from tests.cli.methods import chat
@@ -42,13 +43,19 @@ def test_the_good_and_new_are_kept(capsys, home):
 
 def test_the_best_of_each_prompt(capsys, home):
     assert called(capsys, home, "select", "told", "--keep", "best", "--out", "best")[1]["items"] == 2
-    assert [item.words for item in contents(home, "best@1")[1]] == ["Blue.", "Black."]
+    _, kept, dropped = contents(home, "best@1")
+    assert [item.words for item in kept] == ["Blue.", "Black."]
+    assert [(item.words, reason) for item, reason in dropped] == [("Dog.", "not the best"), ("Drip.", "no grade")]
+    told = contents(home, "told@1")[1]
+    assert run(["data", "restore", "best", "--reason", "not the best", "--home", str(home)]) == 0
+    assert [item.id for item in contents(home, "best@2")[1]] == [item.id for item in told[:3]]
 
 
 def test_pairs_of_each_prompt(capsys, home):
     assert called(capsys, home, "select", "told", "--keep", "pairs", "--out", "pairs")[1]["items"] == 1
     item = contents(home, "pairs@1")[1][0]
     assert (item.kind, item.words, item.rejected["content"]) == (Kind.PREFERENCE, "Blue.", "Dog.")
+    assert item.source.parents == tuple(each.id for each in contents(home, "told@1")[1][:2])
 
 
 def test_what_is_not_to_be_repeated_needs_a_bound(capsys, home):
@@ -69,7 +76,7 @@ def test_a_grader_finds_the_best_of_each_prompt(capsys, tmp_path):
     same = {"type": "string_check", "input": "{{sample.output_text}}", "reference": "{{item.truth}}", "operation": "eq"}
     grader.write_text(json.dumps(same))
     verb = ("select", "sums", "--grader", str(grader), "--keep", "best", "--least", "1", "--out", "right")
-    counted = {"kept": 2, "judged too low": 1}
+    counted = {"kept": 2, "not the best": 6, "judged too low": 1}
     assert called(capsys, tmp_path, *verb, "--dry-run")[1]["counts"] == counted
     code, told, _ = called(capsys, tmp_path, *verb)
     assert (code, told["step"]["counts"], told["step"]["settings"]["grader"]["operation"]) == (0, counted, "eq")
