@@ -63,7 +63,9 @@ def data_filter(
     database: DatabaseOption = None,
     json: AsJson = False,
 ) -> None:
-    """Find the items of a dataset that meet every condition; of several values of one option, any will do.
+    """Find the items of a dataset that meet every condition.
+
+    Of several models, labels and the like any will do; of several --where, --tag, --match and --answer all must hold.
 
     Nothing is changed: with --to, what was found becomes a version of its own. What words and metadata are found by
     is made at the first such question about a version, and kept beside it.
