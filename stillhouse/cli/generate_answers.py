@@ -31,10 +31,12 @@ from stillhouse.cli.generate_rounds import (
     JudgeOption,
     Task,
     TemperatureOption,
+    askable,
     described,
     judge_wish,
     judging_request,
     request_of,
+    wordless,
 )
 from stillhouse.errors import UsageError
 from stillhouse.generation.answers import Choose
@@ -98,7 +100,8 @@ def generate_answers(
 
     place = (project, home, database)
     source = find_source(place, dataset)
-    items = list(source.items())
+    found = askable(source, *([] if system else [wordless]))
+    items = found.kept
     sampling = Sampling(samples, system, keep_system)
     settings: dict[str, Any] = {
         "samples": samples,
@@ -130,10 +133,15 @@ def generate_answers(
     )
     judging = judge_wish(wish, judge, judge_model)
     parents = (source.version.reference,)
-    task = Task(place, "answers", parents, settings, [source.version.hash], wish, judging, partial)
-    asking = inquiry(task.who().model, "context", settings["request"], called=task.called())
+    task = Task(place, "answers", parents, settings, [source.version.hash], wish, judging, partial, found.dropped)
+    asking = inquiry(
+        task.who().model, "context", settings["request"], called=task.called(), read_media=source.read_media
+    )
     other, plain = task.judging().model, judging_request(max_tokens)
-    by = Judge(inquiry(other, "judge_score", plain, score_template), inquiry(other, "judge_pair", plain, pair_template))
+    by = Judge(
+        inquiry(other, "judge_score", plain, score_template, read_media=source.read_media),
+        inquiry(other, "judge_pair", plain, pair_template, read_media=source.read_media),
+    )
     if dry_run:
         more = "what the judge is asked about each different answer" if judged else None
         task.estimate(opening(asking, items, sampling), more, json)

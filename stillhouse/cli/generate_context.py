@@ -27,7 +27,7 @@ from stillhouse.cli.generate_desk import (
     Wish,
 )
 from stillhouse.cli.generate_label import DatasetArgument, OutOption, TemplateOption
-from stillhouse.cli.generate_rounds import Task, TemperatureOption, described, request_of
+from stillhouse.cli.generate_rounds import Task, TemperatureOption, askable, described, request_of, wordless
 from stillhouse.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def generate_context(
 
     place = (project, home, database)
     source = find_source(place, dataset)
-    items = list(source.items())
+    found = askable(source, wordless)
+    items = found.kept
     shown, reference = _examples(place, examples)
     texts = [passage for each in passages or () for passage in _cut(each, words)]
     context = Context(
@@ -124,8 +125,8 @@ def generate_context(
         tokenizer=tokenizer,
     )
     parents = (source.version.reference, *([reference] if reference else []))
-    task = Task(place, "context", parents, settings, [source.version.hash], wish, partial=partial)
-    asking = inquiry(task.who().model, "context", settings["request"], template, task.called())
+    task = Task(place, "context", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
+    asking = inquiry(task.who().model, "context", settings["request"], template, task.called(), source.read_media)
     if dry_run:
         task.estimate(opening(asking, context, items), None, json)
         return

@@ -32,6 +32,7 @@ from stillhouse.cli.generate_rounds import (
     SeedOption,
     Task,
     TemperatureOption,
+    askable,
     described,
     judge_wish,
     request_of,
@@ -88,7 +89,8 @@ def generate_counterfactuals(
 
     place = (project, home, database)
     source = find_source(place, dataset)
-    items = list(source.items())
+    found = askable(source)
+    items = found.kept
     named = [label.strip() for label in labels.split(",")] if labels else []
     known = named or sorted({item.label for item in items if item.label is not None})
     wanted = flips(items, known, each, seed)
@@ -115,9 +117,15 @@ def generate_counterfactuals(
     )
     judging = judge_wish(wish, judge, judge_model)
     parents = (source.version.reference,)
-    task = Task(place, "counterfactuals", parents, settings, [source.version.hash], wish, judging, partial)
-    editing = inquiry(task.who().model, "counterfactual", settings["request"], template, task.called())
-    looking = inquiry(task.judging().model, "look", request_of(max_tokens, None), judge_template)
+    task = Task(
+        place, "counterfactuals", parents, settings, [source.version.hash], wish, judging, partial, found.dropped
+    )
+    editing = inquiry(
+        task.who().model, "counterfactual", settings["request"], template, task.called(), source.read_media
+    )
+    looking = inquiry(
+        task.judging().model, "look", request_of(max_tokens, None), judge_template, None, source.read_media
+    )
     if dry_run:
         task.estimate(opening(editing, wanted), "a look at each text that was edited well", json)
         return

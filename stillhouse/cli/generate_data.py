@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stillhouse.data.catalogue import Catalogue
     from stillhouse.data.items import Item
     from stillhouse.data.versions import Version
-    from stillhouse.generation.pictures import ReadMedia
+    from stillhouse.generation.inquiry import ReadMedia
     from stillhouse.generation.questions import Tally
     from stillhouse.storage.store import Store
 

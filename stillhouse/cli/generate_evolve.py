@@ -25,7 +25,7 @@ from stillhouse.cli.generate_desk import (
     Wish,
 )
 from stillhouse.cli.generate_label import DatasetArgument, OutOption, TemplateOption
-from stillhouse.cli.generate_rounds import SeedOption, Task, TemperatureOption, described, request_of
+from stillhouse.cli.generate_rounds import SeedOption, Task, TemperatureOption, askable, described, request_of
 from stillhouse.errors import UsageError
 from stillhouse.generation.evolve import WAYS, Course, Way
 
@@ -71,12 +71,13 @@ def generate_evolve(
     A prompt that did not evolve (it says what its parent says, or repeats the instruction) lies beside the version with
     the reason, and its parent tries another way in the next round. Answer them with: stillhouse generate answers
     """
-    from stillhouse.generation.evolve import evolve, opening
+    from stillhouse.generation.evolve import evolve, nothing_to_evolve, opening
     from stillhouse.generation.forms import inquiry
 
     place = (project, home, database)
     source = find_source(place, dataset)
-    items = list(source.items())
+    found = askable(source, nothing_to_evolve)
+    items = found.kept
     course = Course(rounds, _ways(ways), seed)
     settings: dict[str, Any] = {
         "template": described("evolve", template),
@@ -97,8 +98,9 @@ def generate_evolve(
         tokens_per_minute=tokens_per_minute,
         tokenizer=tokenizer,
     )
-    task = Task(place, "evolve", (source.version.reference,), settings, [source.version.hash], wish, partial=partial)
-    asking = inquiry(task.who().model, "evolve", settings["request"], template, task.called())
+    parents = (source.version.reference,)
+    task = Task(place, "evolve", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
+    asking = inquiry(task.who().model, "evolve", settings["request"], template, task.called(), source.read_media)
     if dry_run:
         rest = "1 more round" if rounds == 2 else f"{rounds - 1} more rounds, each"
         more = f"{rest} about as dear as this one" if rounds > 1 else None

@@ -25,7 +25,7 @@ from stillhouse.cli.generate_desk import (
     Wish,
 )
 from stillhouse.cli.generate_label import DatasetArgument, OutOption, TemplateOption
-from stillhouse.cli.generate_rounds import Task, TemperatureOption, described, request_of
+from stillhouse.cli.generate_rounds import Task, TemperatureOption, askable, described, request_of
 
 __all__ = ["generate_judge"]
 
@@ -69,7 +69,8 @@ def generate_judge(
 
     place = (project, home, database)
     source = find_source(place, dataset)
-    items = list(source.items())
+    found = askable(source)
+    items = found.kept
     name = "judge_pair" if compare else "judge_score"
     settings: dict[str, Any] = {
         "template": described(name, template),
@@ -88,8 +89,9 @@ def generate_judge(
         tokens_per_minute=tokens_per_minute,
         tokenizer=tokenizer,
     )
-    task = Task(place, "judge", (source.version.reference,), settings, [source.version.hash], wish, partial=partial)
-    asking = inquiry(task.who().model, name, settings["request"], template, task.called())
+    parents = (source.version.reference,)
+    task = Task(place, "judge", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
+    asking = inquiry(task.who().model, name, settings["request"], template, task.called(), source.read_media)
     if dry_run:
         questions = comparing_questions if compare else grading_questions
         task.estimate(questions(asking, items), None, json)

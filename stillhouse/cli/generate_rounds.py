@@ -20,11 +20,12 @@ from stillhouse.generation.rounds import Rounds
 from stillhouse.training.events import Progress, StageStarted
 
 if TYPE_CHECKING:
+    from stillhouse.cli.generate_data import Source
     from stillhouse.data.items import Item
     from stillhouse.generation.desk import Desk
     from stillhouse.generation.inquiry import Ask
     from stillhouse.generation.questions import Question
-    from stillhouse.generation.select import Sifted
+    from stillhouse.generation.select import Check, Sifted
 
 __all__ = [
     "JudgeModelOption",
@@ -32,12 +33,14 @@ __all__ = [
     "SeedOption",
     "Task",
     "TemperatureOption",
+    "askable",
     "described",
     "judge_wish",
     "judging_request",
     "keep_sifted",
     "request_of",
     "summary",
+    "wordless",
 ]
 
 TemperatureOption = Annotated[
@@ -68,6 +71,8 @@ class Task:
     wish: Wish
     judge: Wish | None = None
     partial: bool = False
+    left: tuple[tuple[Item, str], ...] = ()
+    """What nobody is asked about, with the reasons."""
 
     def who(self) -> Who:
         """The teacher."""
@@ -118,7 +123,8 @@ class Task:
             if self.judge is not None:
                 other = self.judging()
                 judge = Rounds(self._desk(self.judge, other), _shown(display, other.model), self.partial)
-            found = make(teacher, judge)
+            made = make(teacher, judge)
+            found = type(made)(made.kept, (*self.left, *made.dropped))
         asked = {"asking": tell_tally(teacher.tally, who.model)}
         if judge is not teacher:
             asked["judging"] = tell_tally(judge.tally, self.judging().model)
@@ -128,6 +134,19 @@ class Task:
     def _desk(self, wish: Wish, who: Who) -> Desk:
         job = [self.verb, *self.job, who.url, dict(self.settings)]
         return open_desk(wish, who, settings.home(self.place[1]), job, self.place[2])
+
+
+def askable(source: Source, *checks: Check) -> Sifted:
+    """The items of a version but for those that a teacher cannot be shown, and those that some checks leave out."""
+    from stillhouse.generation.pictures import unseen
+    from stillhouse.generation.select import sift
+
+    return sift(source.items(), [lambda item: unseen(item, source.read_media), *checks])
+
+
+def wordless(item: Item) -> str | None:
+    """A check that leaves out what asks nothing: a picture by itself."""
+    return None if item.messages else "nothing asked: it has no words"
 
 
 def keep_sifted(place: Place, out: str, found: Sifted, step: Step, asked: Mapping[str, Any], json: bool) -> None:

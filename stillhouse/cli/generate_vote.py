@@ -35,7 +35,12 @@ from stillhouse.generation.panel import How
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from stillhouse.generation.inquiry import ReadMedia
     from stillhouse.generation.panel import Seat, Settled
+    from stillhouse.generation.questions import Question
+
+    Way = tuple[dict[str, Any], Path | None, ReadMedia]
+    """How the judge is asked: more keys of a request, the prompt in place of ours, and how pictures are read."""
 
 __all__ = ["generate_vote"]
 
@@ -106,13 +111,13 @@ def generate_vote(
                     price_out=price_out)  # fmt: skip
     job = [source.version.hash for source in sources.values()]
     tied = [at for at in range(len(seats)) if settled.verdicts.tied[at] > 1]
-    request = request_of(max_tokens, None)
+    way: Way = (request_of(max_tokens, None), judge_template, next(iter(sources.values())).read_media)
     if dry_run:
-        _tell_plan(seats, settled, told, _asked(wish, seats, settled, (request, judge_template), (place, job)), json)
+        _tell_plan(seats, settled, told, _asked(wish, seats, settled, way, (place, job)), json)
         return
     asking: dict[str, Any] = {}
     if wish is not None and tied:
-        settled, asking = _broken(wish, seats, settled, (request, judge_template), (place, job), partial)
+        settled, asking = _broken(wish, seats, settled, way, (place, job), partial)
         options |= {
             "judge": wish.teacher,
             "judge_model": wish.model,
@@ -165,18 +170,19 @@ def _strengths(
     return {"strengths": table, "routes": {**routes.by_kind, "*": routes.otherwise}}
 
 
-def _questions(model: str, seats: Sequence[Seat], settled: Settled, how: tuple[dict[str, Any], Path | None]) -> Any:
+def _questions(model: str, seats: Sequence[Seat], settled: Settled, way: Way) -> dict[int, Question]:
     from stillhouse.generation.forms import inquiry
     from stillhouse.generation.panel import tie_questions
 
-    return tie_questions(inquiry(model, "judge_label", how[0], how[1]), seats, settled)
+    request, template, read_media = way
+    return tie_questions(inquiry(model, "judge_label", request, template, read_media=read_media), seats, settled)
 
 
 def _asked(
     wish: Wish | None,
     seats: Sequence[Seat],
     settled: Settled,
-    how: tuple[dict[str, Any], Path | None],
+    way: Way,
     where: tuple[Place, Sequence[str]],
 ) -> Any:
     """What asking the judge would come to; None without one."""
@@ -185,14 +191,14 @@ def _asked(
     folder = settings.home(where[0][1])
     who = find_teacher(wish, folder)
     desk = open_desk(wish, who, folder, ["vote", *where[1], who.url], where[0][2])
-    return desk.estimate(_questions(who.model, seats, settled, how).values()), who
+    return desk.estimate(_questions(who.model, seats, settled, way).values()), who
 
 
 def _broken(
     wish: Wish,
     seats: Sequence[Seat],
     settled: Settled,
-    how: tuple[dict[str, Any], Path | None],
+    way: Way,
     where: tuple[Place, Sequence[str]],
     partial: bool,
 ) -> tuple[Settled, dict[str, Any]]:
@@ -204,12 +210,12 @@ def _broken(
     folder = settings.home(where[0][1])
     who = find_teacher(wish, folder)
     rounds = Rounds(open_desk(wish, who, folder, ["vote", *where[1], who.url], where[0][2]), partial=partial)
-    questions = _questions(who.model, seats, settled, how)
+    questions = _questions(who.model, seats, settled, way)
     replies = rounds(list(questions.values()))
     verdicts = decide(
         settled.ballots.labels,
         settled.verdicts.shares,
-        lambda at, labels: told(labels, replies.get(questions[at].key)),
+        lambda at, labels: told(labels, replies.get(questions[at].key)) if at in questions else None,
     )
     return replace(settled, verdicts=verdicts), {"judging": tell_tally(rounds.tally, who.model)}
 

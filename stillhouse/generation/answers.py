@@ -12,6 +12,7 @@ from stillhouse.data.items import Item, Method, Source, text_of
 from stillhouse.errors import UsageError
 from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, answer_of, credit
 from stillhouse.generation.judge import Judge, Verdict, compare, compared, score, scored
+from stillhouse.generation.pictures import shown, with_pictures
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.select import Candidates, Sifted, best_of, pairs
 
@@ -66,10 +67,14 @@ class Given:
 
 
 def opening(inquiry: Inquiry, items: Sequence[Item], sampling: Sampling) -> list[Question]:
-    """The questions: `samples` of each prompt, every one a call of its own, since not every API knows `n`."""
+    """The questions: `samples` of each prompt, every one a call of its own, since not every API knows `n`.
+
+    Pictures of an item are shown; raises Unusable where one of its files is none.
+    """
     return [
-        inquiry.send(_key(item, again), _asked(item, sampling), again=again)
+        inquiry.send(_key(item, again), messages, again=again)
         for item in items
+        for messages in [with_pictures(_asked(item, sampling), shown(item.media, inquiry.read_media))]
         for again in range(sampling.samples)
     ]
 

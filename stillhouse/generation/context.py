@@ -12,6 +12,7 @@ from stillhouse.errors import UsageError
 from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, answer_of, credit
 from stillhouse.generation.judge import asked_text
 from stillhouse.generation.passages import Passages
+from stillhouse.generation.pictures import said, shown, with_pictures
 from stillhouse.generation.questions import Question
 from stillhouse.generation.select import Sifted
 
@@ -63,7 +64,7 @@ def show(context: Context, item: Item) -> Shown:
 
 
 def opening(inquiry: Inquiry, context: Context, items: Sequence[Item]) -> list[Question]:
-    """The questions: the form's blanks are `context` and `question`."""
+    """The questions: the form's blanks are `context` and `question`; raises Unusable for a file that is no picture."""
     return [_question(inquiry, item, show(context, item)) for item in items]
 
 
@@ -103,13 +104,15 @@ def _examples(context: Context, item: Item) -> list[Item]:
 
 
 def _question(inquiry: Inquiry, item: Item, seen: Shown) -> Question:
-    return inquiry.send(f"context/{item.id}", _messages(inquiry, item, seen))
+    messages = with_pictures(_messages(inquiry, item, seen), shown(item.media, inquiry.read_media))
+    return inquiry.send(f"context/{item.id}", messages)
 
 
 def _messages(inquiry: Inquiry, item: Item, seen: Shown) -> list[dict[str, object]]:
     """What the teacher reads: the form filled in, after whatever the system and earlier turns said."""
     before = [dict(message) for message in item.messages[:-1]] if len(item.messages) > 1 else []
-    return [*before, *inquiry.form.fill({"context": seen.text, "question": item.text})]
+    filled = inquiry.form.fill({"context": seen.text, "question": item.text})
+    return [*before, *with_pictures(filled, said(item.messages[-1:]))]
 
 
 def _noted(inquiry: Inquiry, item: Item, seen: Shown, keep: bool) -> Item:

@@ -12,7 +12,8 @@ from rapidfuzz.distance import Levenshtein
 
 from stillhouse.data.items import Item, Method, Source
 from stillhouse.errors import UsageError
-from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, credit, json_of, object_schema
+from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, asking_instead, credit, json_of, object_schema
+from stillhouse.generation.pictures import question_about
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.select import Sifted
 
@@ -82,9 +83,10 @@ def counterfactuals(
         else:
             dropped.append((item, reason))
     schema = object_schema("labelled", {"label": {"type": "string", "enum": list(labels)}})
+    named = "\n".join(labels)
     looks = look(
         [
-            labelling.question(f"{flip.key}/look", {"text": item.text, "labels": "\n".join(labels)}, schema)
+            question_about(labelling, f"{flip.key}/look", item, {"text": item.text, "labels": named}, schema)
             for flip, item in edited
         ]
     )
@@ -101,8 +103,12 @@ def counterfactuals(
 def opening(editing: Inquiry, wanted: Sequence[Flip]) -> list[Question]:
     """The questions that ask for the edits; each that succeeds is followed by one that looks at it."""
     return [
-        editing.question(
-            flip.key, {"text": flip.item.text, "label": flip.item.label or "", "target": flip.target}, EDITED
+        question_about(
+            editing,
+            flip.key,
+            flip.item,
+            {"text": flip.item.text, "label": flip.item.label or "", "target": flip.target},
+            EDITED,
         )
         for flip in wanted
     ]
@@ -113,7 +119,7 @@ def _read(teacher: str, flip: Flip, reply: Reply | None, most: float) -> tuple[I
     parent = flip.item
     metadata: Mapping[str, str] = {**parent.facts.metadata, "flipped_from": parent.label or ""}
     item = replace(
-        parent, label=flip.target, truth=None, rationale=None, soft={}, answer=None,
+        parent, label=flip.target, truth=None, rationale=None, soft={}, answer=None, rejected=None,
         facts=replace(parent.facts, metadata=metadata, grade=None, model=None, created=None),
         source=Source(Method.SYNTHETIC, flip.key, 0, credit(parent, teacher), (parent.id,)),
     )  # fmt: skip
@@ -121,7 +127,7 @@ def _read(teacher: str, flip: Flip, reply: Reply | None, most: float) -> tuple[I
         text = str(json_of(reply).get("text", "")).strip()
     except Unusable as error:
         return item, str(error)
-    item = replace(item, messages=({"role": "user", "content": text},))
+    item = replace(item, messages=asking_instead(parent, text))
     share = changed(parent.text, text)
     if not text or share == 0.0:
         return item, "not edited: it says the same as before"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,12 +14,13 @@ import numpy as np
 
 from stillhouse.data.items import Item, Method, Source
 from stillhouse.errors import UsageError
-from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, credit, json_of, object_schema
+from stillhouse.generation.inquiry import Ask, Inquiry, Unusable, asking_instead, credit, json_of, object_schema
 from stillhouse.generation.novelty import ByWords
+from stillhouse.generation.pictures import question_about
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.select import Sifted
 
-__all__ = ["WAYS", "Course", "Way", "evolve", "opening", "stunted"]
+__all__ = ["WAYS", "Course", "Way", "evolve", "nothing_to_evolve", "opening", "stunted"]
 
 EVOLVED = object_schema("evolved", {"prompt": {"type": "string"}})
 LEAKED = re.compile(r"\b(given|rewritten|evolved|new|created) prompt\b|#.{0,20}prompt#", re.I)
@@ -72,33 +74,38 @@ class Course:
         if self.rounds < 1 or not self.ways:
             raise UsageError("Evolution needs at least one round and one way.")
 
-    def way(self, item: Item, round_: int) -> Way:
-        """The way an item goes in a round: drawn, and the same each time."""
+    def way(self, item: Item, round_: int, tried: AbstractSet[Way] = frozenset()) -> Way | None:
+        """The way an item goes in a round: drawn among those not tried yet, and the same each time; None after all."""
+        left = [way for way in self.ways if way not in tried]
         draw = np.random.default_rng([self.seed, round_, *bytes.fromhex(item.id)[:8]])
-        return self.ways[int(draw.integers(len(self.ways)))]
+        return left[int(draw.integers(len(left)))] if left else None
 
 
 def evolve(inquiry: Inquiry, items: Sequence[Item], course: Course, ask: Ask) -> Sifted:
     """The prompts that evolved, of every round; each item of a round comes from one of the round before.
 
-    One that was left out does not end its line: its parent evolves again in the next round, another way. Source:
-    Evol-Instruct, C. Xu et al., "WizardLM" (2023, arxiv.org/abs/2304.12244), sections 3.1 and 3.2; its elimination by
-    a model that finds no gain is ROUGE-L to the parent here.
+    One that was left out does not end its line: its parent evolves again in the next round, another way, until it has
+    tried them all; the same way again would be the same question, whose answer is in the book. Source: Evol-Instruct,
+    C. Xu et al., "WizardLM" (2023, arxiv.org/abs/2304.12244), sections 3.1 and 3.2; its elimination by a model that
+    finds no gain is ROUGE-L to the parent here.
     """
     line = list(items)
+    tried: list[set[Way]] = [set() for _ in line]
     kept: list[Item] = []
     dropped: list[tuple[Item, str]] = []
     for round_ in range(course.rounds):
-        ways = [course.way(item, round_) for item in line]
-        keys = [f"evolve/{item.id}/{round_}/{way}" for item, way in zip(line, ways, strict=True)]
-        replies = ask([_question(inquiry, *each) for each in zip(keys, line, ways, strict=True)])
-        for at, (key, way) in enumerate(zip(keys, ways, strict=True)):
-            found, reason = _read(inquiry.teacher, key, line[at], way, replies.get(key))
+        drawn = ((at, course.way(item, round_, tried[at])) for at, item in enumerate(line))
+        ways = {at: way for at, way in drawn if way is not None}
+        keys = {at: f"evolve/{line[at].id}/{round_}/{way}" for at, way in ways.items()}
+        replies = ask([_question(inquiry, keys[at], line[at], way) for at, way in ways.items()])
+        for at, way in ways.items():
+            found, reason = _read(inquiry.teacher, keys[at], line[at], way, replies.get(keys[at]))
             if reason is None:
                 kept.append(found)
-                line[at] = found
+                line[at], tried[at] = found, set()
             else:
                 dropped.append((found, reason))
+                tried[at].add(way)
         if not replies:
             break
     return Sifted(tuple(kept), tuple(dropped))
@@ -106,7 +113,12 @@ def evolve(inquiry: Inquiry, items: Sequence[Item], course: Course, ask: Ask) ->
 
 def opening(inquiry: Inquiry, items: Sequence[Item], course: Course) -> list[Question]:
     """The questions of the first round."""
-    return [_question(inquiry, "", item, course.way(item, 0)) for item in items]
+    return [_question(inquiry, "", item, way) for item in items if (way := course.way(item, 0)) is not None]
+
+
+def nothing_to_evolve(item: Item) -> str | None:
+    """A check that leaves out items without words: a picture by itself is no prompt."""
+    return None if item.text.strip() else "nothing to evolve: it has no words"
 
 
 def stunted(parent: str, child: str, way: Way) -> str | None:
@@ -130,7 +142,7 @@ def stunted(parent: str, child: str, way: Way) -> str | None:
 
 
 def _question(inquiry: Inquiry, key: str, item: Item, way: Way) -> Question:
-    return inquiry.question(key, {"prompt": item.text, "change": WAYS[way]}, EVOLVED)
+    return question_about(inquiry, key, item, {"prompt": item.text, "change": WAYS[way]}, EVOLVED)
 
 
 def _read(teacher: str, key: str, parent: Item, way: Way, reply: Reply | None) -> tuple[Item, str | None]:
@@ -147,12 +159,5 @@ def _read(teacher: str, key: str, parent: Item, way: Way, reply: Reply | None) -
         text = str(json_of(reply).get("prompt", "")).strip()
     except Unusable as error:
         return child, str(error)
-    child = replace(child, messages=_said(parent, text))
+    child = replace(child, messages=asking_instead(parent, text))
     return child, stunted(parent.text, text, way)
-
-
-def _said(parent: Item, text: str) -> tuple[Mapping[str, object], ...]:
-    """The messages of the parent with its last question replaced."""
-    last = max((at for at, message in enumerate(parent.messages) if message.get("role") == "user"), default=-1)
-    asked = {"role": "user", "content": text}
-    return (*parent.messages[: max(0, last)], asked) if last >= 0 else (*parent.messages, asked)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stillhouse.errors import UsageError
-from stillhouse.generation.inquiry import Inquiry
+from stillhouse.generation.inquiry import Inquiry, ReadMedia
 from stillhouse.generation.templates import Template, read_template
 
 __all__ = ["FORMS", "form", "inquiry"]
@@ -43,11 +43,16 @@ def form(name: str, instead: Path | None = None) -> Template:
 
 
 def inquiry(
-    model: str, name: str, request: Mapping[str, Any], instead: Path | None = None, called: str | None = None
+    model: str,
+    name: str,
+    request: Mapping[str, Any],
+    instead: Path | None = None,
+    called: str | None = None,
+    read_media: ReadMedia | None = None,
 ) -> Inquiry:
     """How a model is asked by a prompt; what `request` says goes before what the prompt says.
 
-    `called` is the teacher's name among those of a server.
+    `called` is the teacher's name among those of a server, and `read_media` reads the pictures that it is shown.
     """
     template = form(name, instead)
-    return Inquiry(model, template, {**template.body(), **request}, called)
+    return Inquiry(model, template, {**template.body(), **request}, called, read_media)

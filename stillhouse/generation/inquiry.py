@@ -10,16 +10,18 @@ from typing import Any, Protocol, cast, final
 import orjson
 
 from stillhouse.artifacts import hash_json
-from stillhouse.data.items import Item, Method, text_of
+from stillhouse.data.items import TEXT_PARTS, Item, Media, Method, text_of
 from stillhouse.generation.questions import Question, Reply
 
 __all__ = [
     "Ask",
     "Form",
     "Inquiry",
+    "ReadMedia",
     "Unusable",
     "answer_of",
     "asked_key",
+    "asking_instead",
     "credit",
     "json_of",
     "lines_of",
@@ -35,6 +37,9 @@ SHOWN = 40
 
 Ask = Callable[[Sequence[Question]], Mapping[str, Reply]]
 """Asks everything and gives the replies by key; a question without one was not answered, for its own reason."""
+
+ReadMedia = Callable[[Media], bytes]
+"""The bytes of a file."""
 
 
 class Unusable(Exception):
@@ -60,6 +65,8 @@ class Inquiry:
     """What else the request says: temperature, max_completion_tokens, ..."""
     called: str | None = None
     """The teacher's name among those of a server; None: that of the model."""
+    read_media: ReadMedia | None = None
+    """How the pictures are read that it is shown; without it nothing is asked about items that have any."""
 
     @property
     def teacher(self) -> str:
@@ -96,6 +103,17 @@ def teachers_of(item: Item) -> set[str]:
 def asked_key(item: Item) -> str:
     """By what items are the same that ask and show the same, whatever is answered."""
     return hash_json([list(item.messages), [media.digest for media in item.media]])
+
+
+def asking_instead(item: Item, text: str) -> tuple[Message, ...]:
+    """The messages of an item with its last question replaced by another: what was said before it, and what it shows
+    beside its words, stays."""
+    last = max((at for at, message in enumerate(item.messages) if message.get("role") == "user"), default=None)
+    before = item.messages if last is None else item.messages[:last]
+    content: Any = None if last is None else item.messages[last].get("content")
+    parts = cast("list[Message]", content) if isinstance(content, list) else []
+    kept = [part for part in parts if part.get("type") not in TEXT_PARTS]
+    return (*before, {"role": "user", "content": [*kept, {"type": "text", "text": text}] if kept else text})
 
 
 def answer_of(reply: Reply | None, choice: int = 0) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import final
 
 from stillhouse.data.items import Item, text_of
 from stillhouse.generation.inquiry import Inquiry, Unusable, json_of, object_schema
+from stillhouse.generation.pictures import question_about
 from stillhouse.generation.questions import Question, Reply
 
 __all__ = ["Compared", "Judge", "Verdict", "asked_text", "compare", "compared", "score", "scored", "told"]
@@ -61,10 +62,14 @@ def compare(inquiry: Inquiry, key: str, item: Item, a: str, b: str) -> list[Ques
 
     Judges prefer answers by their place (Wang et al., "Large language models are not fair evaluators", 2023,
     arxiv.org/abs/2305.17926; Zheng et al. 2023, arxiv.org/abs/2306.05685), so only what holds in both orders counts.
+
+    Pictures of the item are shown; raises Unusable where one of its files is none.
     """
     asked = asked_text(item)
     return [
-        inquiry.question(f"{key}/{name}", {"question": asked, "first": first, "second": second}, COMPARISON)
+        question_about(
+            inquiry, f"{key}/{name}", item, {"question": asked, "first": first, "second": second}, COMPARISON
+        )
         for name, first, second in (("ab", a, b), ("ba", b, a))
     ]
 
@@ -83,8 +88,8 @@ def compared(replies: Mapping[str, Reply], key: str) -> Compared:
 
 
 def score(inquiry: Inquiry, key: str, item: Item, again: int = 0) -> Question:
-    """The question that has an item's answer scored from 1 to 10."""
-    return inquiry.question(key, {"question": asked_text(item), "answer": item.words}, SCORING, again)
+    """The question that has an item's answer scored from 1 to 10; raises Unusable for a file that is no picture."""
+    return question_about(inquiry, key, item, {"question": asked_text(item), "answer": item.words}, SCORING, again)
 
 
 def scored(reply: Reply | None) -> float | None:

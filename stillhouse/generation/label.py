@@ -15,8 +15,8 @@ from stillhouse.data.items import Item, Method, Source, text_of
 from stillhouse.data.soft import soft_labels
 from stillhouse.errors import UsageError
 from stillhouse.generation.flows import Flow
-from stillhouse.generation.inquiry import Unusable, answer_of, credit, json_of
-from stillhouse.generation.pictures import ReadMedia, with_pictures
+from stillhouse.generation.inquiry import ReadMedia, Unusable, answer_of, credit, json_of
+from stillhouse.generation.pictures import pictures, with_pictures
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.templates import OF_ITEMS, Template, item_values
 
@@ -132,7 +132,7 @@ class Labeller:
         self.template.check_item(item)
         names = ", ".join(self.settings.labels)
         messages = self.template.fill({**item_values(item), **({"label_names": names} if names else {})})
-        return with_pictures(messages, item.media, self._read_media)
+        return with_pictures(messages, pictures(item, self._read_media))
 
     def _question(
         self, messages: Sequence[Mapping[str, Any]], again: int, more: Mapping[str, Any] | None = None

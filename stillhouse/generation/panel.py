@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, final
@@ -11,8 +12,9 @@ from stillhouse.data.items import Item, Method, Source
 from stillhouse.errors import UsageError
 from stillhouse.generation.ballots import Ballots, collect
 from stillhouse.generation.dawid_skene import Options, estimate
-from stillhouse.generation.inquiry import Inquiry, asked_key, object_schema, teachers_of
+from stillhouse.generation.inquiry import Inquiry, Unusable, asked_key, object_schema, teachers_of
 from stillhouse.generation.judge import asked_text
+from stillhouse.generation.pictures import question_about
 from stillhouse.generation.questions import Question
 from stillhouse.generation.vote import Verdicts, accuracies, decide, majority, weighted
 
@@ -135,14 +137,15 @@ def _doubt(ballots: Ballots, how: How) -> str | None:
 
 
 def tie_questions(inquiry: Inquiry, seats: Sequence[Seat], settled: Settled) -> dict[int, Question]:
-    """What a judge is asked about the items that are tied, by their position."""
+    """What a judge is asked about the items that are tied, by their position; it sees their pictures."""
     found: dict[int, Question] = {}
     for at, seat in enumerate(seats):
         if settled.verdicts.tied[at] > 1:
             labels = tied_labels(settled, at)
             schema = object_schema("tie", {"label": {"type": "string", "enum": labels}})
             values = {"text": asked_text(seat.item), "labels": "\n".join(labels)}
-            found[at] = inquiry.question(f"tie/{seat.item.id}", values, schema)
+            with suppress(Unusable):  # a tie that nobody can be shown stays one
+                found[at] = question_about(inquiry, f"tie/{seat.item.id}", seat.item, values, schema)
     return found
 
 

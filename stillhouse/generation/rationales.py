@@ -17,8 +17,8 @@ import orjson
 from stillhouse.data.items import Item, Method, Source, text_of
 from stillhouse.errors import UsageError
 from stillhouse.generation.flows import Flow
-from stillhouse.generation.inquiry import Unusable, answer_of, credit, json_of
-from stillhouse.generation.pictures import ReadMedia, with_pictures
+from stillhouse.generation.inquiry import ReadMedia, Unusable, answer_of, credit, json_of
+from stillhouse.generation.pictures import pictures, with_pictures
 from stillhouse.generation.questions import Question, Reply
 from stillhouse.generation.templates import OF_ITEMS, Template, item_values
 
@@ -115,14 +115,15 @@ class Reasoner:
         self.template.check_item(item)
         known = known_answer(item)
         values = item_values(item)
-        messages = with_pictures(self.template.fill(values), item.media, self._read_media)
+        parts = pictures(item, self._read_media)
+        messages = with_pictures(self.template.fill(values), parts)
         replies = yield [self._question(self.template, messages, number) for number in range(self.settings.samples)]
         found = [self._read(reply, item, known) for reply in replies]
         right = [each for each in found if isinstance(each, str)]
         if right:
             return self._explained(item, known, right[0], len(right) / len(found), False)
         if self.settings.hint:
-            told = with_pictures(HINTED.fill({**values, "known": known}), item.media, self._read_media)
+            told = with_pictures(HINTED.fill({**values, "known": known}), parts)
             (reply,) = yield [self._question(HINTED, told, 0)]
             hinted = self._read(reply, item, known)
             if isinstance(hinted, str):

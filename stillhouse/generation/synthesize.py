@@ -59,8 +59,10 @@ class Plan:
     def __post_init__(self) -> None:
         if self.per_question < 1 or self.examples < 1:
             raise UsageError("A question asks for at least one prompt, and shows at least one example.")
-        if not (self.seeds or self.personas or self.documents or self.labels):
-            raise UsageError("There is nothing to make prompts from: give seeds, personas, documents or labels.")
+        if not (any(item.text.strip() for item in self.seeds) or self.personas or self.documents or self.labels):
+            raise UsageError(
+                "There is nothing to make prompts from: give seeds in words, personas, documents or labels."
+            )
 
 
 @final

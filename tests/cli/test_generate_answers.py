@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from stillhouse.data.items import Kind
-from tests.cli.generating import called, contents, with_dataset
+from stillhouse.data.items import Item, Kind
+from tests.cli.generating import called, contents, pictures_shown, with_dataset, with_picture
 from tests.cli.methods import PRICES, answers, chat, teacher
 from tests.generation.scripted import last_words
+
+CAT = b"\x89PNG\r\n\x1a\ncat"
 
 
 @pytest.fixture
@@ -71,3 +73,22 @@ def test_pairs_can_be_learnt_from(capsys, home):
     for item in contents(home, "p@1")[1]:
         assert item.kind is Kind.PREFERENCE
         assert int(item.words[7]) > int(item.rejected["content"][7])
+
+
+def test_what_is_asked_about_a_picture_shows_it(capsys, tmp_path):
+    cat, song = with_picture(tmp_path, CAT), with_picture(tmp_path, b"la", "audio/wav")
+    asked = {"role": "user", "content": "What is it?"}
+    rows = [Item(Kind.PAIRED, (asked,), media=(media,)) for media in (cat, song)]
+    rows.append(Item(Kind.IMAGE, media=(cat,)))
+    with_dataset(tmp_path, "seen", rows)
+    with teacher(tmp_path) as (scripted, who):
+        verb = ("answers", "seen", *who, "--samples", "2", "--keep", "best", "--out", "told")
+        assert called(capsys, tmp_path, *verb)[1]["items"] == 1
+        assert len(scripted.asked) > 2
+        assert all(pictures_shown(call) == [CAT] for call in scripted.asked), "the judge sees it as well"
+        reasons = [reason for _, reason in contents(tmp_path, "told@1")[2]]
+        assert reasons == ["no picture: a.png is audio/wav", "nothing asked: it has no words"]
+        scripted.asked.clear()
+        assert called(capsys, tmp_path, "answers", "seen", *who, "--system", "What is it?")[1]["items"] == 2
+        alone = next(call for call in scripted.asked if len(call["messages"][1]["content"]) == 1)
+        assert pictures_shown(alone) == [CAT]

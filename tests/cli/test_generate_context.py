@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from tests.cli.generating import called, contents, with_dataset
+from stillhouse.data.items import Item, Kind
+from tests.cli.generating import called, contents, pictures_shown, with_dataset, with_picture
 from tests.cli.methods import PRICES, chat, teacher
 
+CAT = b"\x89PNG\r\n\x1a\ncat"
 HANDBOOK = "A lost card is blocked at once.\n\nA refund takes five days.\n\nLate parcels cost no fee."
 
 
@@ -45,3 +47,17 @@ def test_something_must_be_shown(capsys, tmp_path):
     assert (code, "no context to distil" in told["error"]["message"]) == (2, True)
     code, told, _ = called(capsys, tmp_path, "context", "asked", *who, "--examples", "asked")
     assert (code, "to be shown as an example" in told["error"]["message"]) == (2, True)
+
+
+def test_what_is_asked_about_a_picture_shows_it(capsys, tmp_path):
+    cat = with_picture(tmp_path, CAT)
+    with_dataset(tmp_path, "seen", [Item(Kind.PAIRED, chat("Is it late?").messages, media=(cat,)),
+                                    Item(Kind.IMAGE, media=(cat,))])  # fmt: skip
+    (tmp_path / "handbook.md").write_text(HANDBOOK)
+    with teacher(tmp_path) as (scripted, who):
+        verb = ("context", "seen", *who, "--handbook", str(tmp_path / "handbook.md"), "--out", "taught")
+        assert called(capsys, tmp_path, *verb, "--dry-run")[1]["calls"] == 1
+        assert called(capsys, tmp_path, *verb)[1]["items"] == 1
+    assert [pictures_shown(call) for call in scripted.asked] == [[CAT]]
+    assert "lost card" in str(scripted.asked[0])
+    assert contents(tmp_path, "taught@1")[2][0][1] == "nothing asked: it has no words"

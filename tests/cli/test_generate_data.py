@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from stillhouse.cli.generate_data import add_version, find_source
 from stillhouse.data.catalogue import Step
 from stillhouse.data.items import Media
 from stillhouse.errors import StorageError, UsageError
-from stillhouse.storage.store import Store
-from tests.cli.generating import contents, text, with_dataset
+from tests.cli.generating import contents, text, with_dataset, with_picture
 
 
 def test_a_source_is_read_again_and_again(tmp_path):
@@ -26,19 +23,7 @@ def test_a_source_is_read_again_and_again(tmp_path):
 
 def test_its_pictures_are_read_by_their_hash(tmp_path):
     with_dataset(tmp_path, "desk", [text("a")])
-
-    async def put() -> Media:
-        store = await Store.open(None, tmp_path)
-        try:
-            async with store.files.blobs.draft() as draft:
-                await draft.write(b"a picture")
-                blob = await draft.seal()
-                store.files.blobs.keep(draft, blob)
-                return Media(blob.digest, "image/png", "a.png", blob.bytes)
-        finally:
-            await store.close()
-
-    media = asyncio.run(put())
+    media = with_picture(tmp_path, b"a picture")
     assert find_source(("default", tmp_path, None), "desk").read_media(media) == b"a picture"
 
 

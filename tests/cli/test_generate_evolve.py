@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.cli.generating import called, contents, with_dataset
+from stillhouse.data.items import Item, Kind
+from tests.cli.generating import called, contents, pictures_shown, with_dataset, with_picture
 from tests.cli.methods import PRICES, chat, teacher
 
 
@@ -28,3 +29,16 @@ def test_ways_are_checked(capsys, tmp_path):
     who = ("--teacher", "http://localhost:1", "--model", "m")
     code, told, _ = called(capsys, tmp_path, "evolve", "seeds", *who, "--ways", "harder,sideways")
     assert (code, "'sideways' is none of harder, constrain" in told["error"]["message"]) == (2, True)
+
+
+def test_a_prompt_about_a_picture_evolves_in_sight_of_it(capsys, tmp_path):
+    png = b"\x89PNG\r\n\x1a\ncat"
+    cat = with_picture(tmp_path, png)
+    with_dataset(tmp_path, "seen", [Item(Kind.PAIRED, chat("Describe the animal").messages, media=(cat,)),
+                                    Item(Kind.IMAGE, media=(cat,))])  # fmt: skip
+    with teacher(tmp_path) as (scripted, who):
+        assert called(capsys, tmp_path, "evolve", "seen", *who, "--out", "harder")[1]["items"] == 1
+    assert [pictures_shown(call) for call in scripted.asked] == [[png]]
+    _, items, dropped = contents(tmp_path, "harder@1")
+    assert items[0].media == (cat,)
+    assert dropped[0][1] == "nothing to evolve: it has no words"

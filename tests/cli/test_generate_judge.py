@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stillhouse.data.items import Kind
-from tests.cli.generating import called, contents, with_dataset
+from tests.cli.generating import called, contents, pictures_shown, with_dataset, with_picture
 from tests.cli.methods import PRICES, chat, teacher
+
+CAT = b"\x89PNG\r\n\x1a\ncat"
 
 
 def pair(better, worse):
@@ -38,3 +40,16 @@ def test_preferences_are_confirmed_or_turned(capsys, tmp_path):
         "no preference: the judge finds them equal",
         "nothing to judge: it is no preference",
     }
+
+
+def test_a_judge_sees_the_pictures_that_answers_are_about(capsys, tmp_path):
+    cat, page = with_picture(tmp_path, CAT), with_picture(tmp_path, b"<html>")
+    about = {"kind": Kind.PREFERENCE, "media": (cat,)}
+    rows = [replace(pair("Answer 5.", "Answer 2."), **about), replace(pair("Answer 5.", "Answer 3."), media=(page,))]
+    with_dataset(tmp_path, "seen", rows)
+    with teacher(tmp_path) as (scripted, who):
+        for more in ((), ("--compare",)):
+            code, told, _ = called(capsys, tmp_path, "judge", "seen", *who, *more, "--out", "sure")
+            assert (code, told["items"], told["dropped"]) == (0, 1, 1)
+    assert [pictures_shown(call) for call in scripted.asked] == [[CAT]] * 3
+    assert contents(tmp_path, "sure@2")[2][0][1].startswith("no picture: a.png is none")

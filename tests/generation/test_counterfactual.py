@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -53,6 +54,17 @@ def test_only_what_is_found_flipped_is_kept(tmp_path):
     looks = [call for call in rules.asked if call["messages"][0]["content"].startswith("look")]
     assert len(looks) == 2
     assert looks[0]["response_format"]["json_schema"]["schema"]["properties"]["label"]["enum"] == LABELS
+
+
+def test_what_was_said_before_an_edited_text_stays(tmp_path):
+    before = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"},
+              {"role": "assistant", "content": "Hello!"})  # fmt: skip
+    answers = {"answer": {"role": "assistant", "content": "x"}, "rejected": {"role": "assistant", "content": "y"}}
+    old = replace(ITEMS[1], messages=(*before, *ITEMS[1].messages), **answers)
+    with asking(rule, tmp_path) as (_, ask):
+        [found] = counterfactuals(EDIT, LOOK, flips([old], LABELS), LABELS, ask, ask).kept
+    assert found.messages == (*before, {"role": "user", "content": "a bad play"})
+    assert (found.answer, found.rejected) == (None, None)
 
 
 def test_each_item_is_flipped_to_other_labels():

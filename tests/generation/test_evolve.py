@@ -49,9 +49,18 @@ def test_what_did_not_evolve_tries_another_way_from_its_parent(tmp_path):
         found = evolve(INQUIRY, ITEMS[:1], course, ask)
     counts = Counter(reason.split(":")[0] for _, reason in found.dropped)
     assert counts["did not evolve"] + len(found.kept) == 6
+    at_once = [child.source.parents for child, _ in found.dropped]
+    assert len(set(at_once)) == len(at_once), "no parent fails the same way twice"
     assert len(found.kept) > 0
     lines = {child.source.parents[0] for child in found.kept}
     assert lines <= {ITEMS[0].id, *(child.id for child in found.kept)}
+
+
+def test_a_parent_that_tried_every_way_is_asked_nothing_more(tmp_path):
+    with asking(lambda words, _: {"prompt": words.split("|")[0]}, tmp_path) as (rules, ask):
+        found = evolve(INQUIRY, ITEMS, Course(9, (Way.CONSTRAIN, Way.DEEPEN, Way.BROADEN)), ask)
+    assert (len(found.dropped), len(rules.asked)) == (9, 9)
+    assert len({(child.source.parents, child.facts.metadata["way"]) for child, _ in found.dropped}) == 9
 
 
 def test_the_way_is_the_same_each_time():
