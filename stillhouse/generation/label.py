@@ -47,7 +47,7 @@ class LabelSettings:
     retries: int = 2
     """How often an answer that does not fit is asked for again, with what is wrong about it."""
     agree: float = 0.0
-    """With a smaller share of the samples for it there is no label."""
+    """With a smaller share of all samples for it, usable or not, there is no label."""
     sure: float = 0.0
     """With a smaller probability of it there is no label, where log-probabilities came."""
     unsure: str | None = None
@@ -64,8 +64,16 @@ class LabelSettings:
             raise UsageError(f"Shares are between 0 and 1; agree is {self.agree} and sure is {self.sure}.")
         if len(set(self.labels)) < len(self.labels) or len(self.labels) == 1 or "" in self.labels:
             raise UsageError(f"Two or more different labels are needed, or none: {list(self.labels)}.")
-        if self.unsure in self.labels:
+        if self.unsure is not None and self.unsure.casefold() in {label.casefold() for label in self.labels}:
             raise UsageError(f"{self.unsure!r} is a label, so it cannot mean that the teacher is unsure.")
+        by_case: dict[str, str] = {}
+        for label in self.labels:
+            other = by_case.setdefault(label.casefold(), label)
+            if other != label:
+                raise UsageError(
+                    f"The labels {other!r} and {label!r} differ only in case, by which answers are not told apart: "
+                    "give one of them another name."
+                )
 
 
 @final
@@ -217,15 +225,12 @@ class Labeller:
         soft = _mean([ballot.soft for ballot in ballots if ballot.soft])
         votes = Counter(ballot.label for ballot in ballots)
         winner = max(votes, key=lambda label: (votes[label], soft.get(label, 0.0)))  # of equals the first
-        agreement = votes[winner] / len(ballots)
+        agreement = votes[winner] / len(found)  # what cannot be used agrees with nothing
+        doubted = bool(soft) and soft.get(winner, 0.0) < self.settings.sure
         if not soft and self.settings.samples > 1 and self._names:
             soft = {label: votes[label] / len(ballots) for label in self.settings.labels if votes[label]}
         grade = agreement if self.settings.samples > 1 else soft.get(winner)
-        unsure = (
-            winner == self.settings.unsure
-            or agreement < self.settings.agree
-            or (bool(soft) and soft.get(winner, 0.0) < self.settings.sure)
-        )
+        unsure = winner == self.settings.unsure or agreement < self.settings.agree or doubted
         return self._made(item, next(each for each in ballots if each.label == winner), soft, grade, unsure)
 
     def _made(self, item: Item, ballot: _Ballot, soft: Mapping[str, float], grade: float | None, unsure: bool) -> Item:

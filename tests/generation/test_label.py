@@ -99,6 +99,29 @@ def test_samples_may_come_of_one_call_and_what_lacks_is_asked(tmp_path):
     assert ([call.get("n") for call in scripted.asked], item.facts.grade) == ([3, None], 0.666667)
 
 
+def test_answers_that_cannot_be_used_agree_with_nothing(tmp_path):
+    said = iter(["billing", "hm", "hm", "hm", "hm"])
+    labeller = Labeller("m", PLAIN, LabelSettings(labels=LABELS, samples=5, agree=0.6, retries=0))
+    with desk_of(lambda call, before: next(said), tmp_path) as (desk, _):
+        [item] = label_all(desk, [text("x")], labeller)[0]
+    assert (item.label, item.facts.tags, item.facts.grade) == (None, ("unsure",), 0.2)
+
+
+def test_shares_of_samples_are_no_probabilities(tmp_path):
+    said = iter(["billing", "billing", "shipping"])
+    labeller = Labeller("m", PLAIN, LabelSettings(labels=LABELS, samples=3, sure=0.9))
+    with desk_of(lambda call, before: next(said), tmp_path) as (desk, _):
+        [item] = label_all(desk, [text("x")], labeller)[0]
+    assert (item.label, item.facts.tags, item.soft["billing"]) == ("billing", (), 0.666667)
+
+
+def test_labels_that_differ_only_in_case_are_refused():
+    with pytest.raises(UsageError, match="'A' and 'a' differ only in case"):
+        LabelSettings(labels=("A", "b", "a"))
+    with pytest.raises(UsageError, match="cannot mean that the teacher is unsure"):
+        LabelSettings(labels=("Unsure", "b"), unsure="unsure")
+
+
 def test_a_teacher_may_say_that_it_is_unsure(tmp_path):
     template = Template(user="One of {label_names}, or: cannot tell.\n{text}")
     labeller = Labeller("m", template, LabelSettings(labels=LABELS, unsure="cannot tell"))
