@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from stillhouse.cli.main import run
 from tests.cli.curating import add, caller, chat, read
 from tests.cli.test_data_curate import ROWS
+from tests.gateway.serving import served
+from tests.generation.scripted import Scripted, last_words
 
 
 @pytest.fixture
@@ -65,3 +68,17 @@ def test_rows_that_were_changed_before_they_were_dropped_come_back_as_they_were_
     assert call("curate", "d", "--steps", "duplicates,broken")[1]["dropped"] == 1
     assert call("restore", "d", "--reason", "empty")[0] == 0
     assert [item.facts.tags for item in read(tmp_path, "d")[0]] == [("conflicting-label",)] * 2
+
+
+def test_rows_that_a_teacher_said_nothing_usable_of_come_back_to_their_places(tmp_path, capsys):
+    rows = [chat(words, "", row) for row, words in enumerate(["my money", "hm", "a parcel", "what", "more money"], 1)]
+    add(tmp_path, "desk", rows)
+    scripted = Scripted(lambda call, _: "a" if "money" in last_words(call) else "b" if "parcel" in str(call) else "?")
+    with served(scripted.app()) as url:
+        who = ("--teacher", url, "--model", "m", "--labels", "a,b", "--retries", "0", "--home", str(tmp_path))
+        assert run(["generate", "label", "desk", *who]) == 0
+    capsys.readouterr()
+    assert caller(tmp_path, capsys)("restore", "desk", "--reason", "all")[0] == 0
+    assert [(item.text, item.label) for item in read(tmp_path, "desk")[0]] == [
+        ("my money", "a"), ("hm", None), ("a parcel", "b"), ("what", None), ("more money", "a"),
+    ]  # fmt: skip

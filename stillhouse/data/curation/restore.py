@@ -29,7 +29,10 @@ def chosen(
 
 def restored(kept: Iterable[Item], back: Iterable[Item], order: Iterable[str] | None) -> Iterator[Item]:
     """Kept and returning rows in the order of `order`, the ids of the rows that they all come from; where that is not
-    known any more, the returning rows come last."""
+    known any more, the returning rows come last.
+
+    A row that a step changed has another id now: it stands where the row was that it was made from.
+    """
     if order is None:
         yield from kept
         yield from back
@@ -46,9 +49,12 @@ def restored(kept: Iterable[Item], back: Iterable[Item], order: Iterable[str] | 
 
     def placed(item: Item, last: bool) -> tuple[int, Item]:
         """Of rows that are the same, those that stayed stand before those that return."""
-        free = again.get(item.id)
+        name = next((each for each in (item.id, *item.source.parents) if each in places), None)
+        if name is None:
+            return end, item
+        free = again.get(name)
         if free is None:
-            return places.get(item.id, end), item
+            return places[name], item
         return (free.pop() if last else free.popleft()) if free else end, item
 
     returning = [placed(item, last=True) for item in reversed(list(back))][::-1]
