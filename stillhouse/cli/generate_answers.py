@@ -134,10 +134,8 @@ def generate_answers(
     judging = judge_wish(wish, judge, judge_model)
     parents = (source.version.reference,)
     task = Task(place, "answers", parents, settings, [source.version.hash], wish, judging, partial, found.dropped)
-    asking = inquiry(
-        task.who().model, "context", settings["request"], called=task.called(), read_media=source.read_media
-    )
-    other, plain = task.judging().model, judging_request(max_tokens)
+    asking = inquiry(task.who.model, "context", settings["request"], called=task.called, read_media=source.read_media)
+    other, plain = task.judging.model, judging_request(max_tokens)
     by = Judge(
         inquiry(other, "judge_score", plain, score_template, read_media=source.read_media),
         inquiry(other, "judge_pair", plain, pair_template, read_media=source.read_media),

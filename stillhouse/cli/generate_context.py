@@ -126,7 +126,7 @@ def generate_context(
     )
     parents = (source.version.reference, *([reference] if reference else []))
     task = Task(place, "context", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
-    asking = inquiry(task.who().model, "context", settings["request"], template, task.called(), source.read_media)
+    asking = inquiry(task.who.model, "context", settings["request"], template, task.called, source.read_media)
     if dry_run:
         task.estimate(opening(asking, context, items), None, json)
         return

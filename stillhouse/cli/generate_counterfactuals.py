@@ -120,12 +120,8 @@ def generate_counterfactuals(
     task = Task(
         place, "counterfactuals", parents, settings, [source.version.hash], wish, judging, partial, found.dropped
     )
-    editing = inquiry(
-        task.who().model, "counterfactual", settings["request"], template, task.called(), source.read_media
-    )
-    looking = inquiry(
-        task.judging().model, "look", request_of(max_tokens, None), judge_template, None, source.read_media
-    )
+    editing = inquiry(task.who.model, "counterfactual", settings["request"], template, task.called, source.read_media)
+    looking = inquiry(task.judging.model, "look", request_of(max_tokens, None), judge_template, None, source.read_media)
     if dry_run:
         task.estimate(opening(editing, wanted), "a look at each text that was edited well", json)
         return

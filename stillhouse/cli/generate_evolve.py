@@ -100,7 +100,7 @@ def generate_evolve(
     )
     parents = (source.version.reference,)
     task = Task(place, "evolve", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
-    asking = inquiry(task.who().model, "evolve", settings["request"], template, task.called(), source.read_media)
+    asking = inquiry(task.who.model, "evolve", settings["request"], template, task.called, source.read_media)
     if dry_run:
         rest = "1 more round" if rounds == 2 else f"{rounds - 1} more rounds, each"
         more = f"{rest} about as dear as this one" if rounds > 1 else None

@@ -91,7 +91,7 @@ def generate_judge(
     )
     parents = (source.version.reference,)
     task = Task(place, "judge", parents, settings, [source.version.hash], wish, None, partial, found.dropped)
-    asking = inquiry(task.who().model, name, settings["request"], template, task.called(), source.read_media)
+    asking = inquiry(task.who.model, name, settings["request"], template, task.called, source.read_media)
     if dry_run:
         questions = comparing_questions if compare else grading_questions
         task.estimate(questions(asking, items), None, json)

@@ -110,7 +110,7 @@ def generate_prompts(
         at_once=at_once, per_minute=per_minute, tokens_per_minute=tokens_per_minute, tokenizer=tokenizer,
     )  # fmt: skip
     task = Task(place, "prompts", (source.version.reference,), settings, [source.version.hash], wish, partial=partial)
-    asking = inquiry(task.who().model, name, settings["request"], template, task.called())
+    asking = inquiry(task.who.model, name, settings["request"], template, task.called)
     if dry_run:
         more = "later rounds, which ask for what the first leaves wanting"
         task.estimate(opening(asking, plan, wanted), more, json)

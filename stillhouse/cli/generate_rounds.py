@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, final
 
@@ -74,22 +75,25 @@ class Task:
     left: tuple[tuple[Item, str], ...] = ()
     """What nobody is asked about, with the reasons."""
 
+    @cached_property
     def who(self) -> Who:
-        """The teacher."""
+        """The teacher, found once: to know the folder of a model all of it is read."""
         return find_teacher(self.wish, settings.home(self.place[1]))
 
+    @property
     def called(self) -> str | None:
         """The teacher's name by which terms are found; None for one given by its address: they go by its model."""
-        name = self.who().name
+        name = self.who.name
         return None if "://" in name else name
 
+    @cached_property
     def judging(self) -> Who:
         """Who judges: the teacher itself where nobody else is named."""
-        return find_teacher(self.judge or self.wish, settings.home(self.place[1]))
+        return self.who if self.judge is None else find_teacher(self.judge, settings.home(self.place[1]))
 
     def told(self) -> dict[str, Any]:
         """How it is done, for the lineage."""
-        who, judge = self.who(), self.judging()
+        who, judge = self.who, self.judging
         found: dict[str, Any] = {"teacher": who.name, "url": who.url, "model": who.model}
         if self.judge is not None:
             found |= {"judge": judge.name, "judge_model": judge.model}
@@ -97,7 +101,7 @@ class Task:
 
     def estimate(self, questions: Sequence[Question], more: str | None, json: bool) -> None:
         """What asking some questions would come to; `more` says what it does not count."""
-        who = self.who()
+        who = self.who
         found = self._desk(self.wish, who).estimate(questions)
         if json:
             told = {
@@ -116,18 +120,18 @@ class Task:
 
     def do(self, make: Callable[[Ask, Ask], Sifted], out: str, json: bool) -> None:
         """Make it, with the ways to ask the teacher and the judge; keep it as a version, and tell of it."""
-        who = self.who()
+        who = self.who
         with Display(progress()) as display:
             teacher = Rounds(self._desk(self.wish, who), _shown(display, who.model), self.partial)
             judge = teacher
             if self.judge is not None:
-                other = self.judging()
+                other = self.judging
                 judge = Rounds(self._desk(self.judge, other), _shown(display, other.model), self.partial)
             made = make(teacher, judge)
             found = type(made)(made.kept, (*self.left, *made.dropped))
         asked = {"asking": tell_tally(teacher.tally, who.model)}
         if judge is not teacher:
-            asked["judging"] = tell_tally(judge.tally, self.judging().model)
+            asked["judging"] = tell_tally(judge.tally, self.judging.model)
         step = Step(self.verb, self.parents, self.told(), found.counts)
         keep_sifted(self.place, out, found, step, asked, json)
 

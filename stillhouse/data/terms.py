@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 import orjson
 
 from stillhouse.data.formats import read_lines, teacher_of
-from stillhouse.data.items import Item
 from stillhouse.errors import TermsForbid, UsageError
 
-__all__ = ["Book", "Terms", "Use", "apart", "check_use", "teachers_in", "teachers_of"]
+__all__ = ["Book", "Terms", "Use", "apart", "check_use", "teachers_in"]
 
 DIGEST = 64
 """Digits of a SHA-256 in hex."""
@@ -154,16 +153,8 @@ def check_use(rows: Mapping[str | None, int], book: Book, use: Use, today: datet
     return notes
 
 
-def teachers_of(items: Iterable[Item]) -> Counter[str | None]:
-    """How many items each teacher has answered, by the teacher that the item names, else by its model."""
-    counts: Counter[str | None] = Counter()
-    for item in items:
-        counts[item.source.teacher or item.facts.model] += 1
-    return counts
-
-
 def teachers_in(path: Path) -> Counter[str | None]:
-    """The same of a file of traffic, by `teacher`, `source.teacher` or `model` of its rows."""
+    """How many rows of a file of traffic each teacher has answered, by `teacher`, `source.teacher` or `model`."""
     counts: Counter[str | None] = Counter()
     for _, line in read_lines(path):
         try:

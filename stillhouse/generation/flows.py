@@ -12,7 +12,7 @@ from stillhouse.generation.desk import Desk
 from stillhouse.generation.inquiry import Unusable
 from stillhouse.generation.questions import Estimate, Question, Reply, Tally
 
-__all__ = ["Begin", "Flow", "Made", "ask_all", "estimate", "made"]
+__all__ = ["Begin", "Flow", "Made", "ask_all", "estimate"]
 
 Flow = Generator[Sequence[Question], Sequence[Reply], Item]
 """Gives the questions that it has, is sent the replies in their order, and returns an item; raises Unusable."""
@@ -94,12 +94,6 @@ class Made:
             else:
                 self.counts["kept"] += 1
                 yield found
-
-
-def made(desk: Desk, items: Items, begin: Begin) -> tuple[list[Item], Made]:
-    """All items at once, for callers with few."""
-    found = Made(desk, items, begin)
-    return list(found.items()), found
 
 
 def estimate(desk: Desk, items: Items, begin: Begin) -> Estimate:

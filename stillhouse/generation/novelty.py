@@ -1,22 +1,18 @@
-"""Novelty: how near a new text is to those that are there already, by its words or by its vector."""
+"""Novelty: how near a new text is to those that are there already, by its words."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import final
 
-import numpy as np
-from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-__all__ = ["ByVectors", "ByWords", "Nearest", "Pool"]
+from stillhouse.data.curate import WORD
 
-Floats = NDArray[np.float64]
-WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
-"""Words; scripts written without spaces are taken letter by letter."""
+__all__ = ["ByWords", "Nearest"]
+
 FIRST, LAST = 0x10000, 0x10FFFF
 """Words are numbered by the characters beyond the basic plane, of which every one may stand in a text of Python's."""
 
@@ -29,18 +25,6 @@ class Nearest:
     likeness: float
     """0..1; 1 for the same words."""
     text: str
-
-
-class Pool(Protocol):
-    """Texts that are there already."""
-
-    def nearest(self, text: str) -> Nearest | None:
-        """The one that is most like a text; None when there are none."""
-        ...
-
-    def add(self, text: str) -> None:
-        """Put one more into the pool."""
-        ...
 
 
 @final
@@ -63,11 +47,12 @@ class ByWords:
         return len(self._texts)
 
     def add(self, text: str) -> None:
+        """Put one more into the pool."""
         self._texts.append(text)
         self._coded.append(self._code(text))
 
     def nearest(self, text: str) -> Nearest | None:
-        """The text with the highest ROUGE-L; two texts without words are alike when they are equal."""
+        """The text with the highest ROUGE-L, None without any; two without words are alike when they are equal."""
         coded = self._code(text)
         if not coded:
             same = [Nearest(1.0, each) for each in self._texts if each == text]
@@ -84,30 +69,3 @@ class ByWords:
 
     def _next(self) -> int:
         return FIRST + len(self._numbers) % (LAST - FIRST + 1)
-
-
-@final
-class ByVectors:
-    """Texts by the cosine of their vectors, which a function tells: texts to float64 [texts, width]."""
-
-    def __init__(self, embed: Callable[[Sequence[str]], Floats], texts: Sequence[str] = ()) -> None:
-        self._embed = embed
-        self._texts = list(texts)
-        self._vectors: list[Floats] = list(_unit(embed(texts))) if texts else []
-
-    def add(self, text: str) -> None:
-        self._vectors.append(_unit(self._embed([text]))[0])
-        self._texts.append(text)
-
-    def nearest(self, text: str) -> Nearest | None:
-        """The text with the highest cosine; below 0 counts as 0."""
-        if not self._texts:
-            return None
-        cosines = np.stack(self._vectors) @ _unit(self._embed([text]))[0]
-        at = int(cosines.argmax())
-        return Nearest(min(1.0, max(0.0, float(cosines[at]))), self._texts[at])
-
-
-def _unit(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros(vectors.shape), where=lengths > 0)

@@ -11,13 +11,13 @@ from typing import Any, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.data.curate import WORD
 from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.extras import install, missing
 
 __all__ = ["Found", "Passages", "PassagesByVectors", "PassagesByWords", "cut"]
 
 Floats = NDArray[np.float64]
-WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w+")
 K1, B = 1.5, 0.75
 
 

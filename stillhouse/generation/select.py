@@ -9,7 +9,7 @@ from typing import final
 from stillhouse.data.items import Item, Kind
 from stillhouse.errors import UsageError
 from stillhouse.generation.inquiry import asked_key, teachers_of
-from stillhouse.generation.novelty import Pool
+from stillhouse.generation.novelty import ByWords
 
 __all__ = [
     "Candidates",
@@ -86,7 +86,7 @@ def sift(items: Iterable[Item], checks: Sequence[Check]) -> Sifted:
     return Sifted(tuple(kept), tuple(dropped))
 
 
-def novel(pool: Pool, most: float = MOST_LIKE) -> Check:
+def novel(pool: ByWords, most: float = MOST_LIKE) -> Check:
     """A check that leaves out what is too like something in the pool; what it lets through joins the pool.
 
     Put it last among checks, so that only what is kept joins.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stillhouse.cli.generate_desk import Wish
-from stillhouse.cli.generate_rounds import described, judge_wish, judging_request, request_of, summary
+from stillhouse.cli.generate_rounds import Task, described, judge_wish, judging_request, request_of, summary
 from tests.cli.generating import called, contents, with_dataset
 from tests.cli.methods import PRICES, chat, teacher
 
@@ -52,3 +54,17 @@ def test_requests_prompts_and_grades_are_told():
     )
     assert "{prompt}" in described("evolve", None)["user"]
     assert summary([]) == {"graded": 0, "mean_grade": None}
+
+
+def test_a_model_on_this_machine_is_read_once_to_be_known(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"w")
+    alone = Task(("default", tmp_path, None), "judge", (), {}, [], Wish(teacher=str(folder)))
+    judged = replace(alone, judge=Wish(teacher=str(folder)))
+    known = alone.who
+    assert judged.judging == known
+    (folder / "weights").unlink()
+    folder.rmdir()
+    assert (alone.who, alone.judging, judged.judging, alone.called) == (known, known, known, "model")
+    assert alone.told()["url"] == known.url

@@ -8,8 +8,7 @@ import json
 
 import pytest
 
-from stillhouse.data.items import Facts, Item, Kind, Source
-from stillhouse.data.terms import Book, Terms, Use, check_use, teachers_in, teachers_of
+from stillhouse.data.terms import Book, Terms, Use, check_use, teachers_in
 from stillhouse.errors import TermsForbid, UsageError
 
 TODAY = datetime.date(2026, 11, 22)
@@ -78,16 +77,11 @@ def test_wrong_terms_are_told(told, words):
         Terms.from_json({"teacher": "a", **told})
 
 
-def test_rows_of_files_and_items_are_counted_by_who_answered(tmp_path):
+def test_rows_of_files_are_counted_by_who_answered(tmp_path):
     rows = [{"model": "big-1"}, {"source": {"teacher": "t"}, "model": "x"}, {"facts": {"model": "y"}}, {"messages": []}]
     path = tmp_path / "calls.jsonl.gz"
     path.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in rows) + b"no json\n"))
     assert teachers_in(path) == {"big-1": 1, "t": 1, "y": 1, None: 2}
-    items = [
-        Item(Kind.TEXT, source=Source(teacher="t"), facts=Facts(model="m")),
-        Item(Kind.TEXT, facts=Facts(model="m")),
-    ]
-    assert teachers_of(items) == {"t": 1, "m": 1}
 
 
 def test_listed_terms_are_those_of_the_teachers_there_are():

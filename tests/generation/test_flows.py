@@ -10,7 +10,7 @@ from stillhouse.data.items import Item, Kind
 from stillhouse.errors import DataError
 from stillhouse.generation.book import Book
 from stillhouse.generation.desk import Desk
-from stillhouse.generation.flows import Flow, ask_all, estimate, made
+from stillhouse.generation.flows import Flow, Made, ask_all, estimate
 from stillhouse.generation.inquiry import Unusable
 from stillhouse.generation.limits import Limits
 from stillhouse.generation.questions import Question
@@ -57,7 +57,8 @@ def test_steps_follow_each_other_and_items_keep_their_order(desk, scripted):
     done: list[int] = []
     tally = ask_all(desk, lambda: iter(items), countdown, done.append)
     assert (tally.asked, len(scripted.asked), done) == (3 + 1 + 6, 10, [1, 2, 3, 4, 5, 6])
-    found, rest = made(desk, lambda: iter(items), countdown)
+    rest = Made(desk, lambda: iter(items), countdown)
+    found = list(rest.items())
     assert [each.label for each in found] == [
         "a-2-0 a-2-1 a-1-0",
         "",
@@ -75,7 +76,8 @@ def test_what_was_not_asked_is_said_and_counted_ahead(desk, scripted):
     ask_all(desk, lambda: items[:1], countdown)
     ahead = estimate(desk, lambda: items, countdown)
     assert (ahead.calls, ahead.cached, len(scripted.asked)) == (1, 3, 3)
-    found, rest = made(desk, lambda: items, countdown)
+    rest = Made(desk, lambda: items, countdown)
+    found = list(rest.items())
     assert (len(found), rest.dropped) == (1, [(items[1], "not answered: the same command asks again")])
 
 

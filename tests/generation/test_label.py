@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,11 +12,11 @@ import pytest
 
 from stillhouse.data.items import Facts, Item, Kind, Media, Method, Source
 from stillhouse.data.terms import Book as TermsBook
-from stillhouse.data.terms import Terms, Use, check_use, teachers_of
+from stillhouse.data.terms import Terms, Use, apart, check_use
 from stillhouse.errors import TermsForbid, UsageError
 from stillhouse.generation.book import Book
 from stillhouse.generation.desk import Desk
-from stillhouse.generation.flows import Made, ask_all, estimate, made
+from stillhouse.generation.flows import Made, ask_all, estimate
 from stillhouse.generation.label import PLAIN, Labeller, LabelSettings
 from stillhouse.generation.limits import Limits
 from stillhouse.generation.templates import Template
@@ -47,7 +48,8 @@ def label_all(desk: Desk, items, labeller: Labeller) -> tuple[list[Item], Made]:
     done: list[int] = []
     ask_all(desk, lambda: items, labeller.begin, done.append)
     assert done == list(range(1, len(items) + 1))
-    return made(desk, lambda: items, labeller.begin)
+    made = Made(desk, lambda: items, labeller.begin)
+    return list(made.items()), made
 
 
 def by_words(call: dict, before: int) -> str:
@@ -263,7 +265,7 @@ def test_whoever_gave_the_answer_that_an_item_keeps_is_named_beside_who_labelled
     ]
     closed = TermsBook({"big": Terms("big", (Use.EVALUATE,), models=("big-*",))})
     with pytest.raises(TermsForbid, match="1 rows were answered by big-4o"):
-        check_use(teachers_of(found), closed, Use.TRAIN)
+        check_use(apart(Counter(item.source.teacher for item in found)), closed, Use.TRAIN)
     asked = Labeller("m", Template(user="{text}"), LabelSettings(), teacher="desk")
     with desk_of(by_words, tmp_path / "again") as (desk, _):
         [answered, _], _ = label_all(desk, items, asked)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stillhouse.evaluation.graders.text_metrics import rouge_l
-from stillhouse.generation.novelty import ByVectors, ByWords
+from stillhouse.generation.novelty import ByWords
 
 SOME = ["the", "a", "cat", "dog", "runs", "fast", "slowly", "today"]
 WORDS = st.lists(st.sampled_from(SOME), min_size=1, max_size=8).map(" ".join)
@@ -37,13 +36,3 @@ def test_texts_without_words_are_alike_when_equal():
 
 def test_an_empty_pool_has_nothing_near():
     assert ByWords().nearest("anything") is None
-    assert ByVectors(lambda texts: np.ones((len(texts), 2))).nearest("anything") is None
-
-
-def test_by_vectors_the_direction_counts():
-    table = {"north": [0.0, 2.0], "east": [3.0, 0.0], "north-east": [1.0, 1.0], "south": [0.0, -1.0]}
-    pool = ByVectors(lambda texts: np.array([table[text] for text in texts]), ["east"])
-    assert pool.nearest("south").likeness == 0.0
-    pool.add("north")
-    found = pool.nearest("north-east")
-    assert found.likeness == pytest.approx(2**-0.5)

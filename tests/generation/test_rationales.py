@@ -8,7 +8,7 @@ from stillhouse.data.items import Facts, Item, Kind, Method
 from stillhouse.errors import UsageError
 from stillhouse.generation.book import Book
 from stillhouse.generation.desk import Desk
-from stillhouse.generation.flows import ask_all, made
+from stillhouse.generation.flows import Made, ask_all
 from stillhouse.generation.inquiry import Unusable
 from stillhouse.generation.limits import Limits
 from stillhouse.generation.rationales import (
@@ -42,7 +42,8 @@ def explained(said, tmp_path, items=None, **settings):
     with served(scripted.app()) as url:
         desk = Desk(Endpoint(url), Book(tmp_path / "book.jsonl"), Limits(retries=0))
         ask_all(desk, lambda: wanted, reasoner.begin)
-        found, rest = made(desk, lambda: wanted, reasoner.begin)
+        rest = Made(desk, lambda: wanted, reasoner.begin)
+        found = list(rest.items())
     return found, [reason for _, reason in rest.dropped], scripted
 
 
