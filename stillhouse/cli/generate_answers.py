@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,6 +40,10 @@ from stillhouse.cli.generate_rounds import (
 )
 from stillhouse.errors import UsageError
 from stillhouse.generation.answers import Choose
+
+if TYPE_CHECKING:
+    from stillhouse.cli.generate_data import Source
+    from stillhouse.generation.judge import Judge
 
 __all__ = ["generate_answers"]
 
@@ -96,7 +100,6 @@ def generate_answers(
     """
     from stillhouse.generation.answers import Sampling, answer, choose, opening
     from stillhouse.generation.forms import inquiry
-    from stillhouse.generation.judge import Judge
 
     place = (project, home, database)
     source = find_source(place, dataset)
@@ -135,11 +138,7 @@ def generate_answers(
     parents = (source.version.reference,)
     task = Task(place, "answers", parents, settings, [source.version.hash], wish, judging, partial, found.dropped)
     asking = inquiry(task.who.model, "context", settings["request"], called=task.called, read_media=source.read_media)
-    other, plain = task.judging.model, judging_request(max_tokens)
-    by = Judge(
-        inquiry(other, "judge_score", plain, score_template, read_media=source.read_media),
-        inquiry(other, "judge_pair", plain, pair_template, read_media=source.read_media),
-    )
+    by = _judge(task, source, max_tokens, score_template, pair_template)
     if dry_run:
         more = "what the judge is asked about each different answer" if judged else None
         task.estimate(opening(asking, items, sampling), more, json)
@@ -148,4 +147,16 @@ def generate_answers(
         lambda ask, look: choose(answer(asking, items, sampling, ask), keep, by if judged else None, look, least),
         out or source.version.name,
         json,
+    )
+
+
+def _judge(task: Task, source: Source, max_tokens: int, score: Path | None, pair: Path | None) -> Judge:
+    """Who judges, and how it is asked."""
+    from stillhouse.generation.forms import inquiry
+    from stillhouse.generation.judge import Judge
+
+    model, request, read = task.judging.model, judging_request(max_tokens), source.read_media
+    return Judge(
+        inquiry(model, "judge_score", request, score, read_media=read),
+        inquiry(model, "judge_pair", request, pair, read_media=read),
     )

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast, final
 import orjson
 
 from stillhouse.artifacts import hash_json
-from stillhouse.data.items import TEXT_PARTS, Item, Media, Method, text_of
+from stillhouse.data.items import Item, Media, Method, text_of
 from stillhouse.generation.questions import Question, Reply
 
 __all__ = [
@@ -112,7 +112,7 @@ def asking_instead(item: Item, text: str) -> tuple[Message, ...]:
     before = item.messages if last is None else item.messages[:last]
     content: Any = None if last is None else item.messages[last].get("content")
     parts = cast("list[Message]", content) if isinstance(content, list) else []
-    kept = [part for part in parts if part.get("type") not in TEXT_PARTS]
+    kept = [part for part in parts if not text_of({"content": [part]})]
     return (*before, {"role": "user", "content": [*kept, {"type": "text", "text": text}] if kept else text})
 
 

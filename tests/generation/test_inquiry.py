@@ -8,7 +8,16 @@ from dataclasses import replace
 import pytest
 
 from stillhouse.data.items import Facts, Item, Kind, Method, Source
-from stillhouse.generation.inquiry import Inquiry, Unusable, answer_of, credit, json_of, lines_of, object_schema
+from stillhouse.generation.inquiry import (
+    Inquiry,
+    Unusable,
+    answer_of,
+    asking_instead,
+    credit,
+    json_of,
+    lines_of,
+    object_schema,
+)
 from stillhouse.generation.questions import Reply
 from tests.generation.rules import Words
 
@@ -100,3 +109,13 @@ def test_whose_terms_hold():
         assert credit(asked, "other", keeps_answer=True) == "one+other"
         assert credit(replace(asked, answer=None), "other", keeps_answer=True) == "other"
     assert (Inquiry("m", Words("")).teacher, Inquiry("m", Words(""), called="big").teacher) == ("m", "big")
+
+
+def test_another_question_keeps_what_was_said_before_and_what_is_shown():
+    picture = {"type": "image_url", "image_url": {"url": "https://x.example/dog.png"}}
+    before = ({"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"})
+    words = Item(Kind.CHAT, (*before, {"role": "assistant", "content": "Hello!"}))
+    assert asking_instead(words, "Bye") == (before[0], {"role": "user", "content": "Bye"})
+    assert asking_instead(Item(Kind.TEXT), "Bye") == ({"role": "user", "content": "Bye"},)
+    seen = Item(Kind.CHAT, ({"role": "user", "content": [picture, {"type": "text", "text": "What?"}]},))
+    assert asking_instead(seen, "Who?")[0]["content"] == [picture, {"type": "text", "text": "Who?"}]
