@@ -1,6 +1,6 @@
 """Quantisation while training against quantisation after it: a language model at 8, 4, 3 and 2 bits a weight.
 
-    python benchmarks/qat.py [--data DIR] [--seeds N] [--quick] [--threads N] [--json] [--out FILE]
+    python benchmarks/qat.py [--data DIR] [--home DIR] [--seeds N] [--quick] [--threads N] [--json]
 
 For each seed a tokenizer's worth of War and Peace (its first nine tenths) trains a Llama-like model in full precision.
 Then, for each form of integers, from that model:
@@ -17,7 +17,7 @@ What was promised is compared with what is served: the healed model is made inte
 with graph optimisation off and on: its perplexity, how far logits are apart, how often the likeliest token is the same,
 and the bytes of the file. Nothing was tuned on the text that is measured on.
 
-`--data` holds lm_text/: war_and_peace.txt.gz.
+`--data` holds lm_text/: war_and_peace.txt.gz. `--home` keeps finished trials, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -40,7 +41,7 @@ from rows import read_text
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
-from trials import begin, clear, difference, finish, goal, interval, parser_of, precision, tell, words_of
+from trials import begin, clear, difference, finish, goal, interval, kept, parser_of, precision, tell, words_of
 
 from stillhouse.compression.integer import convert
 from stillhouse.compression.qat import Bits, freeze_ranges, observe, prepare
@@ -96,17 +97,22 @@ PEERS = {"int8, inputs too": ("dynamic int8",), "int4, groups of 32": ("RTN", "H
 
 
 def main() -> int:
-    options = parser_of(__doc__).parse_args()
+    parser = parser_of(__doc__)
+    parser.add_argument("--home", type=Path, help="keep finished trials here")
+    options = parser.parse_args()
     started = time.monotonic()
     begin(options)
     size = QUICK if options.quick else Size()
     material = read(options.data, size)
-    seen: dict[str, dict[str, list[dict[str, float]]]] = {form: {} for form in FORMS}
-    whole: list[dict[str, float]] = []
-    served: dict[str, list[dict[str, Any]]] = {form: [] for form in FORMS}
-    for seed in range(options.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            trial(material, size, seed, Seen(seen, whole, served, Path(folder)))
+    trials = [
+        kept(options.home, f"{'quick ' if options.quick else ''}{seed}", partial(trial, material, size, seed))
+        for seed in range(options.seeds)
+    ]
+    whole = [one["whole"] for one in trials]
+    seen = {
+        form: {way: [one["forms"][form][way] for one in trials] for way in trials[0]["forms"][form]} for form in FORMS
+    }
+    served = {form: [one["served"][form] for one in trials if form in one["served"]] for form in FORMS}
     found = {
         "data": {"train_rows": size.rows, "test_tokens": material.test[:, 1:].numel(), "vocabulary": size.vocabulary},
         "full_precision": {name: interval([one[name] for one in whole]) for name in whole[0]},
@@ -159,21 +165,20 @@ def blocks_of(tokenizer: Tokenizer, text: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Seen:
-    """Where a trial writes down what came of it."""
+    """Where a trial writes down what came of each form and way, and of the forms that are served."""
 
-    forms: dict[str, dict[str, list[dict[str, float]]]]
-    whole: list[dict[str, float]]
-    served: dict[str, list[dict[str, Any]]]
-    folder: Path
+    forms: dict[str, dict[str, dict[str, float]]]
+    served: dict[str, dict[str, Any]]
 
     def note(self, form: str, way: str, model: nn.Module | Callable[[Tensor], Tensor], test: Tensor) -> None:
         found = measure(model, test)
-        self.forms[form].setdefault(way, []).append(found)
+        self.forms[form][way] = found
         tell(f"{form}, {way}: perplexity {found['perplexity']:.2f}")
 
 
-def trial(material: Material, size: Size, seed: int, seen: Seen) -> None:
+def trial(material: Material, size: Size, seed: int) -> dict[str, Any]:
     """One seed: a model in full precision, then every form of integers in turn."""
+    seen = Seen({form: {} for form in FORMS}, {})
     began = time.monotonic()
     teacher = language_model(size, seed)
     learn(teacher, material.task, CrossEntropy(), Run(size.epochs * (size.rows // size.batch), RATE, seed, size.batch))
@@ -183,27 +188,27 @@ def trial(material: Material, size: Size, seed: int, seen: Seen) -> None:
     }
     longer = copy.deepcopy(teacher)
     learn(longer, material.task, CrossEntropy(), healing[4])
-    seen.whole.append(
-        {
-            "perplexity": measure(teacher, material.test)["perplexity"],
-            "perplexity_trained_on": measure(longer, material.test)["perplexity"],
-        }
-    )
-    graph = seen.folder / "whole.onnx"
-    export(teacher, graph)
+    whole = {
+        "perplexity": measure(teacher, material.test)["perplexity"],
+        "perplexity_trained_on": measure(longer, material.test)["perplexity"],
+    }
     forms = list(FORMS)
-    for form in forms[seed % len(forms) :] + forms[: seed % len(forms)]:
-        for way in (*AFTER, *WHILE, WORDS):
-            model = started_as(teacher, form, way, material)
-            if way not in AFTER:
-                objective, told_by = (CrossEntropy(), None) if way == WORDS else (ForwardKL(), teacher)
-                learn(model, material.task, objective, healing[FORMS[form]["weights"]], told_by)
-            seen.note(form, way, model, material.test)
-            if way == LEARNT and seed < size.served:
-                seen.served[form].append(serve(model, seen.folder / "integers.onnx", material.test))
-        for peer in PEERS.get(form, ()):
-            path = quantized_by_peer(graph, peer, FORMS[form]["weights"], seen.folder / "peer.onnx")
-            seen.note(form, f"ONNX Runtime, {peer}", session(path, optimised=True), material.test)
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "whole.onnx"
+        export(teacher, graph)
+        for form in forms[seed % len(forms) :] + forms[: seed % len(forms)]:
+            for way in (*AFTER, *WHILE, WORDS):
+                model = started_as(teacher, form, way, material)
+                if way not in AFTER:
+                    objective, told_by = (CrossEntropy(), None) if way == WORDS else (ForwardKL(), teacher)
+                    learn(model, material.task, objective, healing[FORMS[form]["weights"]], told_by)
+                seen.note(form, way, model, material.test)
+                if way == LEARNT and seed < size.served:
+                    seen.served[form] = serve(model, Path(folder) / "integers.onnx", material.test)
+            for peer in PEERS.get(form, ()):
+                path = quantized_by_peer(graph, peer, FORMS[form]["weights"], Path(folder) / "peer.onnx")
+                seen.note(form, f"ONNX Runtime, {peer}", session(path, optimised=True), material.test)
+    return {"whole": whole, "forms": seen.forms, "served": seen.served}
 
 
 def language_model(size: Size, seed: int) -> LlamaForCausalLM:
