@@ -14,6 +14,7 @@ import typer
 from stillhouse.cli.console import emit, progress, words
 from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption, tell_version, with_catalogue
 from stillhouse.cli.transfer import Transfer
+from stillhouse.data.versions import BAD_ROWS
 from stillhouse.errors import TrafficError, UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from stillhouse.storage.store import Store
 
 __all__ = ["data_import"]
-
-BAD_ROWS = "bad_rows.jsonl"
-"""The file of a version that holds the rows that could not be read, with the reasons."""
 
 TOLD = 1_000
 """Items after which the terminal is told."""
@@ -140,7 +138,7 @@ async def _from_files(catalogue: Catalogue, store: Store, job: Job, told: Transf
 def _read(
     importers: Sequence[tuple[Path, Importer]], options: Options, bad: BadRows, job: Job, told: Transfer
 ) -> Iterator[Item]:
-    """The items of all files; raises what is wrong with rows at the end of a file, so that all of it is told at once."""
+    """The items of all files; raises what is wrong with rows at the end of a file, so that all is told at once."""
     for path, importer in importers:
         for number, item in enumerate(importer.read(path, options, bad), 1):
             job.counts["kept"] += 1

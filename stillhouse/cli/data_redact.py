@@ -105,7 +105,9 @@ def data_redact(
             return source, await catalogue.add(to or source.name, items, step), redactor
         dropped = ((redactor.item(item), reason) for item, reason in catalogue.read_dropped(source))
         version = await catalogue.add(to or source.name, items, step, dropped)
-        await _destroy(store, project, source, version)
+        if version.reference != source.reference:  # else nothing was found, and the newest is what it was
+            holds = await refuse_held(store, project, [source])  # again: one may have come meanwhile
+            await catalogue.bury(source, version, holds, {"redacted": True})
         await _note(store, "dataset.replaced", project, source, redactor.counts)
         return source, version, redactor
 
@@ -173,24 +175,6 @@ def _second(model: str | None) -> Presidio | None:
     from stillhouse.data.personal.presidio import Presidio
 
     return Presidio(model)
-
-
-async def _destroy(store: Store, project: str, source: Version, version: Version) -> None:
-    """Destroy the files of a version that another stands for now; that there was one, and what of it, stays known."""
-    import shutil
-
-    import orjson
-
-    from stillhouse.data.versions import ERASED, Step
-
-    if version.reference == source.reference:
-        return  # nothing was found, and the newest is what it was
-    becomes = {"successor": version.reference, "hash_after": version.hash, "items_after": version.items}
-    tomb = Step(ERASED, source.step.parents, {**becomes, "redacted": True}, dict(source.step.counts), source.step.code)
-    content = orjson.dumps(tomb.to_json(), option=orjson.OPT_SORT_KEYS)
-    digests = await store.datasets.bury(project, (source.name, source.number), content)
-    shutil.rmtree(source.path.parent, ignore_errors=True)
-    await store.files.release(digests)
 
 
 async def _note(store: Store, action: str, project: str, source: Version, counts: Mapping[str, int]) -> None:

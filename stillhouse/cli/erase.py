@@ -163,13 +163,15 @@ def _tell_plan(plan: dict[str, Any]) -> list[str]:
     lines += [f"{place} ({', '.join(seen)})" for place, seen in plan["home_files"].items()]
     lines += [f"{each['name']} learnt from {each['data']}" for each in plan["learners"]]
     lines += [f"{len(plan['caches'])} folders of stages and signals would go"] if plan["caches"] else []
+    lines += _tell_mentioned(plan)
     return [*lines, "Nothing was erased: this was a dry run."]
 
 
 def _tell_receipt(receipt: dict[str, Any]) -> list[str]:
     done = receipt["touched"]
     if receipt["found_nothing"]:
-        return ["There was nothing of this subject.", f"The receipt: erasures/{receipt['id']}.receipt.json"]
+        told = ["There was nothing of this subject.", *_tell_mentioned(receipt)]
+        return [*told, f"The receipt: erasures/{receipt['id']}.receipt.json"]
     lines = [f"Erased: {done['calls']} calls, {sum(done['rows'].values())} rows of other tables."]
     lines += [f"{each['file']}: {'written anew' if each.get('after') else 'deleted'}" for each in done["files"]]
     lines += [f"{each['version']} is now {each['successor'] or 'empty'}" for each in done["versions"]]
@@ -177,7 +179,14 @@ def _tell_receipt(receipt: dict[str, Any]) -> list[str]:
         lines.append(f"{each['name']} learnt from the subject" + (", withdrawn" if each["withdrawn"] else ", marked"))
         lines += [f"  again without: {each['again']}"] if each.get("again") else []
     lines += [f"Not reached: {each}" for each in receipt["not_reached"]]
+    lines += _tell_mentioned(receipt)
     return [*lines, f"The receipt: erasures/{receipt['id']}.receipt.json"]
+
+
+def _tell_mentioned(result: dict[str, Any]) -> list[str]:
+    """Files that stay, since a bare word or number may mean something else there."""
+    places = result.get("mentioned", ())
+    return [f"{place} mentions the name, and stays: look whether it means the subject" for place in places]
 
 
 def _tell_list(result: dict[str, Any]) -> list[str]:

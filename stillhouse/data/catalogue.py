@@ -8,11 +8,11 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import orjson
 
@@ -216,6 +216,25 @@ class Catalogue:
         await self._store.files.release(digests)
         return going
 
+    async def bury(
+        self, version: Version, becomes: Version | None, holds: Collection[str], why: Mapping[str, Any]
+    ) -> Step:
+        """Destroy the files of a version that another stands for, or None; the step that says so, and `why`.
+
+        That it was, what it was made of and what was made of it stays known. `holds` are those that were found to
+        protect nothing of it; raises OnHold where there is another by now.
+        """
+        successor = {
+            "successor": becomes.reference if becomes else None,
+            "hash_after": becomes.hash if becomes else None,
+            "items_after": becomes.items if becomes else 0,
+        }
+        step = Step(ERASED, version.step.parents, {**successor, **why}, dict(version.step.counts), version.step.code)
+        digests = await self._store.datasets.bury(self.project, (version.name, version.number), _dump(step), holds)
+        await asyncio.to_thread(shutil.rmtree, version.path.parent, True)
+        await self._store.files.release(digests)
+        return step
+
     async def used(self, version: Version, kind: str, user: str) -> None:
         """Note that something learnt from a version: `kind` is what it is (`bundle`), `user` its folder or id."""
         use = StoredUse((version.name, version.number), kind, user, int(time.time()))
@@ -338,7 +357,7 @@ def _add(writer: ParquetWriter, item: Item, reason: str | None) -> None:
 def _place(waiting: Path, version: Version) -> None:
     """Give the files of a version their place, to be there also after the power fails."""
     folder = version.path.parent
-    version.write(waiting / "version.json")
+    version.write(waiting)
     try:
         for path in waiting.iterdir():
             path.chmod(0o600)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import orjson
 
 from stillhouse.data.catalogue import Catalogue
 from stillhouse.data.items import Item
+from stillhouse.data.subjects import SUBJECT
 from stillhouse.data.trace import ERASED as WORDS_GONE
 from stillhouse.data.trace import Trace
-from stillhouse.data.versions import ERASED, Step, Version, parse_reference
+from stillhouse.data.versions import ABOUT, BAD_ROWS, ERASED, LINEAGE, Step, Version, is_reference, parse_reference
+from stillhouse.errors import OnHold
 from stillhouse.storage.store import Store
+from stillhouse.storage.traces import Piece
 
 __all__ = ["ErasingVersions", "Losing"]
 
 ROUNDS = 5
 """Times that all versions are read to follow items to what was made of them."""
+
+
+STEP = "step"
+"""The key under which a file beside a version tells one step; others tell several."""
 
 
 @final
@@ -85,6 +93,25 @@ class ErasingVersions:
                 found.append(Losing(version.reference, version.hash, version.items, rows, dropped))
         return found
 
+    async def survey_beside(self) -> dict[str, int]:
+        """How many steps name the subject, and how many rows are theirs that imports could not read."""
+        rows = sum([self._bad_rows(version) for version in await self._versions()])
+        return {"version": len([each async for each in self._steps()]), "bad_row": rows}
+
+    async def erase_beside(self) -> None:
+        """Take the subject out of the steps of versions, in the database and beside their items, and out of rows that
+        imports could not read. What versions hold stays, and so do their hashes."""
+        self._tell("Erasing from the steps of versions")
+        for version in await self._versions():
+            if self._bad_rows(version):
+                place = version.path.with_name(BAD_ROWS)
+                with place.open("rb") as file:
+                    _write(place, self._trace.kept_lines(file, Counter()))
+            for name, key in ((ABOUT, STEP), (LINEAGE, "lineage")):
+                self._unname(version.path.with_name(name), key)
+        async for piece, step in self._steps():
+            await self._store.traces.change(piece, orjson.dumps(step, option=orjson.OPT_SORT_KEYS))
+
     async def stood_for(self, references: Sequence[str]) -> dict[str, str]:
         """Versions that earlier erasures destroyed, each with the one of these that took its place: it had the rows."""
         found: dict[str, str] = {}
@@ -124,17 +151,16 @@ class ErasingVersions:
             return {"version": reference, **step.settings}
         version = await self._catalogue.find(reference)
         successor = await self._successor(version, erasure)
-        becomes = {
-            "successor": successor.reference if successor else None,
-            "hash_after": successor.hash if successor else None,
-            "items_after": successor.items if successor else 0,
-        }
-        tomb = Step(ERASED, step.parents, {**becomes, "erasure": erasure}, dict(step.counts), step.code)
-        content = orjson.dumps(tomb.to_json(), option=orjson.OPT_SORT_KEYS)
-        digests = await self._store.datasets.bury(project, (version.name, version.number), content)
-        await asyncio.to_thread(shutil.rmtree, version.path.parent, True)
-        await self._store.files.release(digests)
+        tomb = await self._catalogue.bury(version, successor, await self._holds(), {"erasure": erasure})
         return {"version": reference, **tomb.settings}
+
+    async def _holds(self) -> set[str]:
+        """The holds that there are; raises OnHold where one is on the subject."""
+        there = {hold.id for hold in await self._store.holds.all(self._catalogue.project)}
+        hold = await self._store.holds.on_subject(self._catalogue.project, self._trace.subject)
+        if hold is not None:
+            raise OnHold(hold.words)
+        return there
 
     async def _successor(self, version: Version, erasure: str) -> Version | None:
         """The version without the subject's items; None where no item is left."""
@@ -174,6 +200,38 @@ class ErasingVersions:
         there = [each for each in await self._catalogue.list() if each.step.verb != ERASED]
         return sorted(there, key=lambda each: (each.created, each.name, each.number))
 
+    async def _steps(self) -> AsyncIterator[tuple[Piece, dict[str, Any]]]:
+        """The steps that name the subject, with what stays of each."""
+        async for piece in self._store.traces.pieces(self._catalogue.project, "version"):
+            step = orjson.loads(piece.content)
+            unnamed = self._unnamed(step)
+            if unnamed != step:
+                yield piece, unnamed
+
+    def _bad_rows(self, version: Version) -> int:
+        """How many rows of the subject an import could not read."""
+        place, told = version.path.with_name(BAD_ROWS), Counter[str]()
+        if place.is_file():
+            with place.open("rb") as file:
+                for _ in self._trace.kept_lines(file, told):
+                    pass
+        return sum(told.values())
+
+    def _unname(self, place: Path, key: str) -> None:
+        """Take the subject out of the step, or the steps, that a file beside a version tells."""
+        if place.is_file():
+            told = orjson.loads(place.read_bytes())
+            steps = told[key]
+            unnamed = self._unnamed(steps) if key == STEP else [self._unnamed(each) for each in steps]
+            if unnamed != steps:
+                _write(place, [orjson.dumps({**told, key: unnamed}, option=orjson.OPT_INDENT_2) + b"\n"])
+
+    def _unnamed(self, step: Mapping[str, Any]) -> dict[str, Any]:
+        """A step without the subject; versions that it was made of, and what took its place, keep their names."""
+        parents = [each if is_reference(each) else self._trace.cleaned(each) for each in step["parents"]]
+        told = step["settings"] if step["verb"] == ERASED else self._trace.cleaned(step["settings"])
+        return {**step, "parents": parents, "settings": told, "counts": self._trace.cleaned(step["counts"])}
+
     def _every(self, version: Version) -> Iterator[Item]:
         yield from self._catalogue.read(version)
         for item, _ in self._catalogue.read_dropped(version):
@@ -187,9 +245,23 @@ class ErasingVersions:
 
     def _cleaned(self, reason: str) -> str:
         """The reason for which somebody else's item was left out, without the subject's words and name in it."""
-        if not (self._trace.says(reason.encode()) or self._trace.names(reason.encode())):
+        raw = reason.encode()
+        is_named = self._trace.names(raw) or f"the {SUBJECT} {self._trace.subject}, " in reason  # as `balance` says it
+        if not (is_named or self._trace.says(raw)):
             return reason
         return f"{reason.split(':', 1)[0]}: {WORDS_GONE}" if ":" in reason else WORDS_GONE
 
     def _is_theirs(self, item: Item) -> bool:
         return self._trace.is_item(item) or self._trace.why(item.to_json()) is not None
+
+
+def _write(place: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file anew, for its owner alone: whole, or not at all."""
+    waiting = place.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with waiting.open("xb") as file:
+            waiting.chmod(0o600)
+            file.writelines(pieces)
+        waiting.replace(place)
+    finally:
+        waiting.unlink(missing_ok=True)

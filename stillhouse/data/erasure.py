@@ -25,6 +25,9 @@ TOGETHER = 200
 OTHERS = 20_000
 """Calls of others, the newest, that are compared with the subject's words: what they say as well is nobody's."""
 
+TABLES = tuple(kind for kind in KINDS if kind != "version")
+"""The kinds of rows that are this module's: versions are the matter of `data/erase_versions.py`."""
+
 BEGINNING = 2**16
 """Bytes of a file by which text is told from the rest: only the rest has zeros."""
 
@@ -87,7 +90,7 @@ class Erasing:
     async def survey(self) -> Found:
         """Count what there is, and change nothing."""
         rows: dict[str, int] = {}
-        for kind in KINDS:
+        for kind in TABLES:
             self._tell(f"Looking through the table of {kind.replace('_', ' ')}")
             rows[kind] = len([piece async for piece in self._pieces(kind)])
         said = await self._store.traces.said(self._project, self._trace.subject, sorted(self._trace.ids))
@@ -100,6 +103,16 @@ class Erasing:
             if told:
                 files[file.id] = {"file": file.id, "purpose": file.purpose, "sha256": file.blob.digest, **told}
         return Found(len([call async for call in self.calls()]), rows, files)
+
+    async def mentions(self) -> list[str]:
+        """Files that stay as they are, though they hold the name where it may be a word like any other."""
+        found: list[str] = []
+        async for file in self.files():
+            with await self._store.files.open(file) as opened:
+                is_mentioned = self._trace.mentioned_in(opened)
+            if is_mentioned and not await self._rows_of(file):
+                found.append(file.id)
+        return found
 
     async def erase_rows(self) -> int:
         """Take the subject out of what the database keeps beside calls and files; answers kept to be repeated are
@@ -114,7 +127,7 @@ class Erasing:
             await self._store.uploads.cancel(self._project, upload)
         for name in await self._filters():
             await self._store.datasets.forget_filter(self._project, name)
-        for kind in KINDS:
+        for kind in TABLES:
             self._tell(f"Erasing from the table of {kind.replace('_', ' ')}")
             async for piece in self._pieces(kind):
                 content = None if kind == "kept_answer" else orjson.dumps(self._cleaned(piece))
@@ -131,7 +144,7 @@ class Erasing:
         file = await self._store.files.get(self._project, file_id)
         if file is None:
             return None
-        if self._trace.names(file.filename.encode()):
+        if self._trace.mentions(file.filename.encode()):
             await self._store.traces.rename_file(self._project, file_id, ERASED)
         told = await self._rows_of(file)
         if not told:
@@ -188,7 +201,7 @@ class Erasing:
         found: list[str] = []
         for name, content in (await self._store.datasets.filters(self._project)).items():
             said = [name, orjson.loads(content)]
-            if self._trace.unnamed(said) != said or self._trace.says(content):
+            if self._trace.cleaned(said) != said or self._trace.says(content):
                 found.append(name)
         return found
 
@@ -228,15 +241,20 @@ class Erasing:
         return {key: self._trace.blank(each) if key in WORDS_OF_RUNS else each for key, each in parts.items()}
 
     async def _rows_of(self, file: StoredFile) -> dict[str, Any]:
-        """How many rows of a file are about the subject, by the reason, and how many are left; nothing: none."""
+        """How many rows of a file are about the subject, by the reason, and how many are left; nothing: none.
+
+        A file without rows is theirs as a whole where it holds their words, or a name that is nobody else's.
+        """
         told: Counter[str] = Counter()
         with await self._store.files.open(file) as opened:
             has_lines = _is_text(opened)
             left = sum(1 for _ in self._trace.kept_lines(opened, told)) if has_lines else 0
         if told:
             return {"rows": sum(told.values()), "by": dict(told), "left": left}
-        with await self._store.files.open(file) as opened:  # what has no lines, or very long ones
+        with await self._store.files.open(file) as opened:  # what has no lines, or words over several
             seen = self._trace.in_file(opened)
+        if has_lines or not self._trace.is_unmistakable:
+            seen -= {"name"}
         return {"rows": 0, "by": dict.fromkeys(sorted(seen), 1), "left": 0} if seen else {}
 
 

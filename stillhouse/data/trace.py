@@ -40,8 +40,16 @@ SEVERAL = 3
 PIECE = 2**21
 """Bytes of a file that are looked through at once."""
 
+BESIDE = 64
+"""Bytes around a name by which it is told to stand by itself, or under a key."""
+
 NAMED = (SUBJECT, *NAMES)
 """The keys under which a row names its person, at any depth."""
+
+UNMISTAKABLE = 6
+"""Letters and digits of a name, both among them, by which nothing else is called."""
+
+MAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 STRUCTURE = ("id", "object", "role", "type", "name", "status", "model", "finish_reason", "tool_call_id", "mime_type")
 """Keys of JSON whose texts are no words of anybody."""
@@ -62,7 +70,9 @@ class Trace:
         self._fragments = set(fragments)
         self._table: NDArray[np.uint64] | None = None
         self._sieve = np.zeros(0, np.bool_)
-        self._subject = re.compile(rb"(?<![\w-])" + re.escape(subject.encode()) + rb"(?![\w-])")
+        self.is_unmistakable = _is_unmistakable(subject)
+        """Whether the name is the subject's wherever it stands; a bare word or number is only where a key says so."""
+        self._subject, self._keyed = _alone(subject), _keyed(subject)
 
     @property
     def fragments(self) -> int:
@@ -129,19 +139,33 @@ class Trace:
         return bool(self._hits(content))
 
     def names(self, content: bytes) -> bool:
-        """Whether bytes hold the subject's name, standing by itself."""
+        """Whether bytes name the subject: wherever an unmistakable name stands by itself, another under a key."""
+        pattern = self._subject if self.is_unmistakable else self._keyed
+        return self.subject.encode() in content and pattern.search(content) is not None
+
+    def mentions(self, content: bytes) -> bool:
+        """Whether bytes hold the subject's name by itself, be it the subject's there or a word like any other."""
         return self.subject.encode() in content and self._subject.search(content) is not None
 
     def in_file(self, file: BinaryIO) -> set[str]:
         """What of the subject a file holds, as it is on the disk: `name`, `words`."""
         found: set[str] = set()
+        for content in self._contents(file):
+            found |= {"words"} if self.says(content) else set()
+            found |= {"name"} if self.names(content) else set()
+        return found
+
+    def mentioned_in(self, file: BinaryIO) -> bool:
+        """Whether a file mentions the name of a subject that is not unmistakable."""
+        return not self.is_unmistakable and any(map(self.mentions, self._contents(file)))
+
+    def _contents(self, file: BinaryIO) -> Iterator[bytes]:
+        """A file piece by piece, each with the end of the one before."""
         before = b""
         while piece := file.read(PIECE):
             content = before + piece
-            found |= {"words"} if self.says(content) else set()
-            found |= {"name"} if self.names(content) else set()
-            before = content[-max(WIDTH, len(self.subject.encode()) + 2) :]
-        return found
+            yield content
+            before = content[-max(WIDTH, len(self.subject.encode()) + BESIDE) :]
 
     def blank(self, value: Any) -> Any:
         """A JSON value of the same shape without anybody's words."""
@@ -153,20 +177,23 @@ class Trace:
             parts = cast("dict[str, Any]", value)
             return {
                 key: each
-                if key in STRUCTURE and isinstance(each, str) and not self._is_theirs(each)
+                if key in STRUCTURE and isinstance(each, str) and self._cleaned_text(each, True) == each
                 else self.blank(each)
                 for key, each in parts.items()
             }
         return value
 
-    def cleaned(self, value: Any) -> Any:
-        """A JSON value whose parts about the subject are blank."""
+    def cleaned(self, value: Any, is_named: bool = False) -> Any:
+        """A JSON value whose parts about the subject are blank; `is_named`: it stands under a key of `NAMED`."""
         if isinstance(value, str):
-            return ERASED if self._is_theirs(value) else value
+            return self._cleaned_text(value, is_named)
         if isinstance(value, list):
-            return [self.blank(each) if self._is_row(each) else self.cleaned(each) for each in cast("list[Any]", value)]
+            parts = cast("list[Any]", value)
+            return [self.blank(each) if self._is_row(each) else self.cleaned(each, is_named) for each in parts]
         if isinstance(value, dict):
-            return {key: self.cleaned(each) for key, each in cast("dict[str, Any]", value).items()}
+            said = cast("dict[str, Any]", value)
+            rename = self.unnamed if self.is_unmistakable else str
+            return {rename(key): self.cleaned(each, key in NAMED) for key, each in said.items()}
         return value
 
     def unnamed(self, value: Any) -> Any:
@@ -182,7 +209,7 @@ class Trace:
     def kept_lines(self, lines: Iterable[bytes], told: Counter[str]) -> Iterator[bytes]:
         """The lines of JSON that are not about the subject; `told` counts the others by the reason.
 
-        A line that is no JSON is judged by the words and the name in it.
+        A line that is no JSON is judged by the words and the name in it, as `names` finds it.
         """
         for line in lines:
             reason = self._why_line(line)
@@ -220,7 +247,7 @@ class Trace:
             value = orjson.loads(line)
         except ValueError:
             return "words" if self.says(line) else "name" if self.names(line) else None
-        return self.why(value)
+        return self.why(value) or ("name" if self.names(line) else None)
 
     def _named(self, value: Any) -> Reason | None:
         """Whether a value names the subject or one of the ids, at any depth."""
@@ -231,7 +258,7 @@ class Trace:
             parts: Sequence[Any] = cast("list[Any]", value)
         elif isinstance(value, dict):
             said = cast("dict[str, Any]", value)
-            if any(said.get(key) == self.subject for key in NAMED):
+            if any(self._is_whose(said.get(key)) for key in NAMED):
                 return "name"
             parts = list(said.values())
         else:
@@ -245,8 +272,15 @@ class Trace:
     def _is_row(self, value: Any) -> bool:
         return isinstance(value, dict) and self.why(value) is not None
 
-    def _is_theirs(self, text: str) -> bool:
-        return text == self.subject or text in self.ids or self.says(text.encode("utf-8", "surrogatepass"))
+    def _is_whose(self, value: Any) -> bool:
+        """Whether what stands under a key of `NAMED` is the subject, or lists it, as filters do."""
+        return value == self.subject or (isinstance(value, list) and self.subject in value)
+
+    def _cleaned_text(self, text: str, is_named: bool) -> str:
+        raw = text.encode("utf-8", "surrogatepass")
+        if text in self.ids or self.says(raw) or (text == self.subject and (is_named or self.is_unmistakable)):
+            return ERASED
+        return self.unnamed(text) if self.names(raw) else text
 
     def _hits(self, content: bytes) -> set[bytes]:
         """The fragments that bytes hold."""
@@ -265,6 +299,25 @@ class Trace:
             for word in maybe[self._table[place] == words[maybe]].tolist():
                 found.add(content[WORD * word + shift : WORD * word + shift + WIDTH])
         return found & self._fragments
+
+
+def _is_unmistakable(subject: str) -> bool:
+    """Whether a name is an address, or long and of letters and digits: nothing else is called so by chance."""
+    is_long = len(subject) >= UNMISTAKABLE
+    is_mixed = any(map(str.isalpha, subject)) and any(map(str.isdigit, subject))
+    return (is_long and is_mixed) or MAIL.fullmatch(subject) is not None
+
+
+def _alone(subject: str) -> re.Pattern[bytes]:
+    """A name by itself, also after an escape of JSON; an address is no end and no beginning of a longer one."""
+    before, after = (rb"[\w.+%-]", rb"\.?[\w-]") if MAIL.fullmatch(subject) else (rb"[\w-]", rb"[\w-]")
+    return re.compile(rb"(?:(?<!%b)|(?<=\\[bfnrt]))%b(?!%b)" % (before, re.escape(subject.encode()), after))
+
+
+def _keyed(subject: str) -> re.Pattern[bytes]:
+    """A name under a key of `NAMED`, also in JSON that is a text of JSON, or that breaks off."""
+    keys = "|".join(NAMED).encode()
+    return re.compile(rb'"(?:%b)\\*"\s*:\s*\\*"%b\\*"' % (keys, re.escape(subject.encode())))
 
 
 def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:

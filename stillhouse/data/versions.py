@@ -13,10 +13,25 @@ import orjson
 import stillhouse
 from stillhouse.errors import DataError, UsageError
 
-__all__ = ["DROPPED", "ERASED", "ITEMS", "Step", "Version", "check_name", "is_reference", "parse_reference"]
+__all__ = [
+    "ABOUT",
+    "BAD_ROWS",
+    "DROPPED",
+    "ERASED",
+    "ITEMS",
+    "LINEAGE",
+    "Step",
+    "Version",
+    "check_name",
+    "is_reference",
+    "parse_reference",
+]
 
 ITEMS, DROPPED = "items.parquet", "dropped.parquet"
 """The files of a version: its items, and those that its step left out, with the reasons."""
+
+ABOUT, LINEAGE, BAD_ROWS = "version.json", "rows.json", "bad_rows.jsonl"
+"""What may lie beside them: what is known of it, of what it was made of, and rows that could not be read."""
 
 ERASED = "erased"
 """The verb of a version whose files are gone because somebody was erased; its settings name its `successor`."""
@@ -106,10 +121,10 @@ class Version:
             "path": str(self.path),
         }
 
-    def write(self, place: Path) -> None:
+    def write(self, folder: Path) -> None:
         """Write what is known of it beside its files, for whoever finds them without the database."""
         told = {name: value for name, value in self.to_json().items() if name not in ("path", "bytes")}
-        place.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
+        (folder / ABOUT).write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def check_name(name: str) -> str:

@@ -12,13 +12,14 @@ import orjson
 
 from stillhouse.data.catalogue import Catalogue, Version
 from stillhouse.data.items import Item
-from stillhouse.data.versions import is_reference
+from stillhouse.data.versions import LINEAGE, is_reference
 from stillhouse.errors import DataError
 from stillhouse.generation.label import UNSURE
 from stillhouse.storage.store import Store
 
 __all__ = [
     "LABELLED",
+    "PROJECT",
     "ROWS",
     "answered_by_label",
     "datasets_behind",
@@ -28,10 +29,11 @@ __all__ = [
     "row_of",
 ]
 
-ROWS, LABELLED, LINEAGE = "rows.jsonl", "labelled.jsonl", "rows.json"
-"""The files of a version that recipes read: its rows, these by their labels, and what it is and was made of."""
+ROWS, LABELLED = "rows.jsonl", "labelled.jsonl"
+"""The files of a version that recipes read: its rows, and these by their labels."""
 
 PROJECT = "default"
+"""Whose a version is that names no project."""
 
 
 def is_dataset(path: Path) -> bool:

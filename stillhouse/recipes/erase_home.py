@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import gzip
 import json
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast, final
 
@@ -37,6 +39,9 @@ DATABASES = (".db", ".sqlite", ".db-wal", ".db-shm", ".sqlite-wal", ".sqlite-shm
 
 LINES = (".txt", ".log", ".csv", ".tsv", ".out", ".err")
 """Endings of text files whose lines can be left out one by one."""
+
+TOKENIZERS = re.compile(r"tokenizer.*\.json|vocab\..*|(added_tokens|special_tokens_map)\.json|merges\.txt")
+"""Files whose texts are numbered: a student reads nothing any more once one of them is changed."""
 
 PAGES = ("report.html", "README.md")
 """What is written from the record of a run."""
@@ -89,12 +94,22 @@ class ErasingHome:
     def clean_bundle(self, folder: Path) -> list[dict[str, Any]]:
         """The same for the files of one bundle, wherever it lies."""
         told: list[dict[str, Any]] = []
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix not in WEIGHTS and self._seen(path):
+        for path in _bundle_files(folder):
+            if self._seen(path):
                 before = hash_file(path)
                 self._rewrite(path)
                 told.append({"file": str(path), "before": before, "after": hash_file(path) if path.is_file() else None})
         return told
+
+    def mentions(self, bundles: Iterable[Path] = ()) -> list[str]:
+        """Files that stay as they are, also of bundles elsewhere, though they hold the name where it may be a word like
+        any other."""
+        found: list[str] = []
+        for path in chain(self._files(), *map(_bundle_files, bundles)):
+            with _readable(path), _opened(path) as file:
+                if not TOKENIZERS.fullmatch(path.name) and self._trace.mentioned_in(file) and not self._seen(path):
+                    found.append(self.shown(path))
+        return found
 
     def leftovers(self) -> list[str]:
         """Files that hold words of the subject still, or the name, databases and blobs included; weights are not
@@ -113,7 +128,7 @@ class ErasingHome:
     def shown(self, path: Path) -> str:
         """A file by its place in the home folder, without the subject's name."""
         place = path.relative_to(self._home).as_posix() if path.is_relative_to(self._home) else str(path)
-        return place.replace(self._trace.subject, "[subject]") if self._trace.names(place.encode()) else place
+        return place.replace(self._trace.subject, "[subject]") if self._trace.mentions(place.encode()) else place
 
     def _every(self) -> Iterator[Path]:
         for path in sorted(self._home.rglob("*")):
@@ -129,7 +144,8 @@ class ErasingHome:
 
     def _seen(self, path: Path) -> set[str]:
         """What of the subject a file holds; of lines of JSON also rows that only an id tells."""
-        try:
+        seen: set[str] = set()
+        with _readable(path):
             with _opened(path) as file:
                 seen = self._trace.in_file(file)
             if not seen and _is_lines(path):
@@ -138,16 +154,30 @@ class ErasingHome:
                     for _ in self._trace.kept_lines(file, told):
                         pass
                 seen = set(told)
-        except FileNotFoundError:  # somebody else's, gone meanwhile
-            return set()
-        except (OSError, EOFError) as error:
-            raise UsageError(f"{path} cannot be read ({error}), and may hold what is to be erased.") from error
+            if not self._trace.is_unmistakable:
+                seen = (seen - {"name"}) | ({"name"} if self._is_named(path, seen) else set())
         return seen
 
+    def _is_named(self, path: Path, seen: set[str]) -> bool:
+        """Whether a file names a subject that is not unmistakable, where that can be taken out of it."""
+        if TOKENIZERS.fullmatch(path.name):
+            return False
+        if path.suffix != ".json":
+            return "name" in seen and _has_lines(path)
+        content = path.read_bytes()
+        if not self._trace.mentions(content):
+            return False
+        with suppress(ValueError):
+            value = json.loads(content)
+            return self._trace.cleaned(value) != value
+        return False
+
     def _rewrite(self, path: Path) -> None:
+        if TOKENIZERS.fullmatch(path.name):
+            return  # it is told as left
         if path.name in PAGES and (path.parent / "record.json").is_file():
             self._rewrite_record(path.parent)
-        elif _is_lines(path) or path.suffix in LINES:
+        elif _has_lines(path):
             with _quiet(path):
                 self._rewrite_lines(path)
         elif path.name == "record.json":
@@ -183,8 +213,18 @@ class ErasingHome:
                     (folder / name).unlink()
 
 
+def _bundle_files(folder: Path) -> list[Path]:
+    """The files of a bundle that are looked through."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix not in WEIGHTS]
+
+
 def _is_lines(path: Path) -> bool:
     return path.name.endswith((".jsonl", ".jsonl.gz"))
+
+
+def _has_lines(path: Path) -> bool:
+    """Whether single lines of a file can be left out."""
+    return _is_lines(path) or path.suffix in LINES
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -204,6 +244,17 @@ def _replace(path: Path, content: bytes) -> None:
     waiting = path.with_name(f".{path.name}.writing")
     waiting.write_bytes(content)
     waiting.replace(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """While a file is read; one that is gone meanwhile was somebody else's. Raises UsageError for another."""
+    try:
+        yield
+    except FileNotFoundError:
+        pass
+    except (OSError, EOFError) as error:
+        raise UsageError(f"{path} cannot be read ({error}), and may hold what is to be erased.") from error
 
 
 @contextmanager

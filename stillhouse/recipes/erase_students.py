@@ -12,13 +12,14 @@ import orjson
 
 from stillhouse.bundle.erased import Mark, add_mark
 from stillhouse.bundle.manifest import read_manifest
-from stillhouse.data.versions import parse_reference
+from stillhouse.data.versions import is_reference, parse_reference
 from stillhouse.errors import BundleError
-from stillhouse.recipes.datasets import LABELLED, ROWS
+from stillhouse.recipes.datasets import LABELLED, PROJECT, ROWS
+from stillhouse.storage.dataset_records import version_folder
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import TunedModel
 
-__all__ = ["Learner", "find_learners", "mark_learners", "write_retraining"]
+__all__ = ["Learner", "Left", "find_learners", "mark_learners", "write_retraining"]
 
 HEAD = """\
 # {title}
@@ -47,6 +48,23 @@ class Learner:
         """As plain values."""
         told = {"name": self.name, "kind": self.kind, "folder": str(self.folder), "data": self.data, "rows": self.rows}
         return told | ({"job": self.job} if self.job else {})
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What an erasure has left of the data of a project."""
+
+    project: str
+    successors: Mapping[str, str | None]
+    """What versions and files have become; None: nothing is left."""
+
+    def of(self, version: str, project: str | None = None) -> str | None:
+        """How a version of a project, or of this one, is named that has not lost rows, or what took its place; None
+        where nothing is left of it."""
+        whose = self.project if project is None else project
+        left = self.successors.get(version, version) if whose == self.project else version
+        return left if left is None or whose == PROJECT else f"{whose}/{left}"
 
 
 async def find_learners(
@@ -91,18 +109,14 @@ def mark_learners(
 
 
 def write_retraining(
-    folder: Path,
-    learner: Learner,
-    erasure: str,
-    successors: Mapping[str, str | None],
-    request: Mapping[str, Any] | None = None,
+    folder: Path, learner: Learner, erasure: str, left: Left, request: Mapping[str, Any] | None = None
 ) -> str | None:
     """A recipe in a folder that trains a student again on what is left; the command that does it. None where nothing
     is left, or it is not known how it learnt.
 
-    `request` is that of the job that made a tuned model; `successors` say what versions have become.
+    `request` is that of the job that made a tuned model.
     """
-    if successors.get(learner.data) is None:
+    if left.successors.get(learner.data) is None:
         return None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = _plain(learner.name)
@@ -115,9 +129,9 @@ def write_retraining(
         )
     place = folder / f"{name}.toml"
     if (learner.folder / "stillhouse.json").is_file():
-        options, verb = _distill_options(learner, successors), "distill --recipe"
+        options, verb = _distill_options(learner, left), "distill --recipe"
     else:
-        options, verb = _train_options(learner, successors), "run"
+        options, verb = _train_options(learner, left), "run"
     if options is None:
         return None
     command = f"stillhouse {verb} {place}"
@@ -125,15 +139,15 @@ def write_retraining(
     return command
 
 
-def _distill_options(learner: Learner, successors: Mapping[str, str | None]) -> dict[str, Any] | None:
+def _distill_options(learner: Learner, left: Left) -> dict[str, Any] | None:
     """The options of `stillhouse distill` that made a bundle, as far as it tells them, with other traffic."""
     try:
         manifest = read_manifest(learner.folder)
     except BundleError:
         return None
     run, terms = manifest.run, dict(manifest.run.get("terms") or {})
-    learnt: list[str] = [each["name"] for each in run.get("datasets") or ()] or [learner.data]
-    traffic = [left for each in learnt if (left := successors.get(each, each)) is not None]
+    learnt = [(each["name"], each.get("project")) for each in run.get("datasets") or ()] or [(learner.data, None)]
+    traffic = [named for version, project in learnt if (named := left.of(version, project)) is not None]
     options: dict[str, Any] = {"traffic": traffic, "out": f"{learner.folder}-again", "name": manifest.name}
     options |= {"student": manifest.student, "seed": run.get("seed", 0), "freeze": run.get("freeze", 0)}
     options["encoder"] = run.get("encoder", "auto")
@@ -143,7 +157,7 @@ def _distill_options(learner: Learner, successors: Mapping[str, str | None]) -> 
     return options
 
 
-def _train_options(learner: Learner, successors: Mapping[str, str | None]) -> dict[str, Any] | None:
+def _train_options(learner: Learner, left: Left) -> dict[str, Any] | None:
     """The recipe of a training run as its record has it, with other data."""
     place = learner.folder / "record.json"
     if not place.is_file():
@@ -153,19 +167,25 @@ def _train_options(learner: Learner, successors: Mapping[str, str | None]) -> di
         return None
     options = cast("dict[str, Any]", _without_nulls(recipe))
     data = cast("dict[str, Any]", options.get("data") or {})
-    swapped = {key: _swapped(value, successors) for key, value in data.items()}
+    swapped = {key: _swapped(value, left) for key, value in data.items()}
     options["data"] = {key: value for key, value in swapped.items() if value is not None}
     options["out"] = f"{learner.folder}-again"
     return options
 
 
-def _swapped(value: Any, successors: Mapping[str, str | None]) -> Any:
+def _swapped(value: Any, left: Left) -> Any:
     """What stands for a version, by its name or by the file that held its rows, in the place of it."""
-    if not isinstance(value, str):
-        return value
-    parts = Path(value).parts
-    named = f"{parts[-3]}@{parts[-2]}" if len(parts) > 2 and parts[-1] in (ROWS, LABELLED) else value
-    return successors.get(named, value)
+    versions = filter(is_reference, left.successors)
+    return next((left.of(each) for each in versions if isinstance(value, str) and _means(value, left, each)), value)
+
+
+def _means(value: str, left: Left, version: str) -> bool:
+    """Whether a setting names a version of the project that lost rows, or a file that holds its rows."""
+    name, number = parse_reference(version)
+    file = Path(value)
+    in_folder = file.parts[-5:-1] == Path(version_folder(left.project, (name, number or 0))).parts
+    known = {f"{left.project}/{version}", *([version] if left.project == PROJECT else [])}
+    return value in known or (in_folder and file.name in (ROWS, LABELLED))
 
 
 def _without_nulls(value: Any) -> Any:

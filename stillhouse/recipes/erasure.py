@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast, final
@@ -19,7 +19,7 @@ from stillhouse.data.receipts import Notary
 from stillhouse.data.trace import Trace
 from stillhouse.errors import OnHold, UsageError
 from stillhouse.recipes.erase_home import WORK, ErasingHome
-from stillhouse.recipes.erase_students import Learner, find_learners, mark_learners, write_retraining
+from stillhouse.recipes.erase_students import Learner, Left, find_learners, mark_learners, write_retraining
 from stillhouse.storage.audit_records import Event, anonymous
 from stillhouse.storage.store import Store
 
@@ -62,6 +62,8 @@ class Plan:
     home_files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     caches: list[str] = field(default_factory=list[str])
     learners: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    mentioned: list[str] = field(default_factory=list[str])
+    """Files that hold a name that may be a word like any other there: they stay."""
     stood_for: dict[str, str] = field(default_factory=dict[str, str])
     """Versions that earlier erasures destroyed, each with that which took its place and has such rows still."""
 
@@ -137,6 +139,7 @@ class Erasure:
         wish, home = self._wish, self._home_of(trace)
         found = (await self._rows(trace).survey()).to_json()
         versions = await self._versions(trace).survey()
+        counts = found["rows"] | await self._versions(trace).survey_beside()
         self._tell("Looking through the home folder")
         rows = {each.reference: each.rows + each.dropped for each in versions}
         stood_for = await self._versions(trace).stood_for(list(rows))
@@ -145,11 +148,12 @@ class Erasure:
         learners = await find_learners(self._store, wish.project, self._home, rows, files)
         plan = Plan(
             calls=found["calls"],
-            rows={kind: count for kind, count in found["rows"].items() if count},
+            rows={kind: count for kind, count in counts.items() if count},
             files=found["files"],
             versions=[each.to_json() for each in versions],
             home_files=home.survey(),
             learners=[each.to_json() for each in learners],
+            mentioned=await self._mentioned(trace, [learner.folder for learner in learners]),
             stood_for=stood_for,
         )
         if not plan.is_empty:
@@ -162,6 +166,7 @@ class Erasure:
         if not found.is_empty:
             home.drop_caches(self._wish.keep_signals)
         unknown = await rows.erase_rows()
+        await versions.erase_beside()
         files = await self._files(rows, found, erasure)
         replaced = await self._noted(erasure, "versions", versions.replace, found)
         successors = {each["version"]: each.get("successor") for each in replaced}
@@ -176,6 +181,8 @@ class Erasure:
         self._tell("Looking for what is left")
         left = home.leftovers()
         still = [each.reference for each in await versions.survey()]
+        elsewhere = [each for student in students for each in student.get("files", ())]
+        still += [each["file"] for each in elsewhere if each["before"] == each["after"]]  # such as a tokenizer
         return {
             "calls": max(found.calls, deleted),
             "rows": found.rows,
@@ -188,7 +195,13 @@ class Erasure:
             "keys_destroyed": keys,
             "database": cleaned,
             "left": [*left, *still],
+            "mentioned": await self._mentioned(trace, [Path(each["folder"]) for each in students]),
         }
+
+    async def _mentioned(self, trace: Trace, students: Iterable[Path]) -> list[str]:
+        """Files, also of students elsewhere, that stay though they mention a name that is not unmistakable."""
+        elsewhere = [each for each in students if not each.absolute().is_relative_to(self._home.absolute())]
+        return [*await self._rows(trace).mentions(), *self._home_of(trace).mentions(elsewhere)]
 
     async def _files(self, rows: Erasing, found: Plan, erasure: str) -> list[dict[str, Any]]:
         notes = await self._store.erasures.notes(erasure)
@@ -223,8 +236,6 @@ class Erasure:
             piece.key[0]: orjson.loads(piece.content)
             async for piece in self._store.traces.pieces(self._wish.project, "job")
         }
-        prefix = "" if self._wish.project == "default" else f"{self._wish.project}/"
-        named = {old: f"{prefix}{new}" if new and "@" in new else new for old, new in successors.items()}
         for learner, each in zip(learners, told, strict=True):
             if not each["marked"]:
                 continue
@@ -232,13 +243,14 @@ class Erasure:
                 each["files"] = home.clean_bundle(learner.folder)
             request = requests.get(learner.job) if learner.job else None
             folder = self._home.absolute() / WORK / erasure
-            each["again"] = write_retraining(folder, learner, erasure, named, request)
+            left = Left(self._wish.project, successors)
+            each["again"] = write_retraining(folder, learner, erasure, left, request)
         return told
 
     async def _receipt(
         self, notary: Notary, erasure: str, begun: int, found: Plan, done: dict[str, Any]
     ) -> dict[str, Any]:
-        left = done.pop("left")
+        left, mentioned = done.pop("left"), done.pop("mentioned")
         missing = [f"{each['name']} in {each['folder']}" for each in done["students"] if not each["marked"]]
         not_reached = [BACKUPS, WEIGHTS, *([SIGNALS] if self._wish.keep_signals else []), *missing]
         named = await self._named_after()
@@ -257,6 +269,7 @@ class Erasure:
             "found_nothing": found.is_empty,
             "touched": done,
             "left": left,
+            "mentioned": mentioned,
             "not_reached": not_reached,
         }
         return notary.sign(Trace(self._wish.subject).unnamed(told))

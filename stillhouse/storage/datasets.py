@@ -141,18 +141,17 @@ class Datasets:
                 await self._audit.append(connection, *events)
             return sorted(digests)
 
-        deleted = await self._writer.change(change)
-        if isinstance(deleted, Hold):
-            raise OnHold(deleted.words)
-        return deleted
+        return _unless_held(await self._writer.change(change))
 
-    async def bury(self, project: str, edge: Edge, step: bytes) -> list[str]:
+    async def bury(self, project: str, edge: Edge, step: bytes, holds: Collection[str] = ()) -> list[str]:
         """Keep of a version only that it was, with another step; the digests of the files that its items carried.
 
-        Its parents, what was made of it and what learnt from it stay known.
+        Its parents, what was made of it and what learnt from it stay known. `holds` and OnHold as in `delete`.
         """
 
-        async def change(connection: AsyncConnection) -> list[str]:
+        async def change(connection: AsyncConnection) -> list[str] | Hold:
+            if hold := await hold_beside(connection, project, holds):
+                return hold
             carried = select(DATASET_MEDIA.c.digest).where(_these(DATASET_MEDIA, project, [edge])).distinct()
             digests = [row.digest for row in await connection.execute(carried)]
             await connection.execute(delete(DATASET_MEDIA).where(_these(DATASET_MEDIA, project, [edge])))
@@ -161,7 +160,7 @@ class Datasets:
             await connection.execute(update(DATASET_VERSIONS).where(mine).values(**gone))
             return digests
 
-        return await self._writer.change(change)
+        return _unless_held(await self._writer.change(change))
 
     async def used(self, project: str, use: StoredUse) -> None:
         """Note that something learnt from a version; once, however often it is said."""
@@ -216,6 +215,13 @@ class Datasets:
             return done.rowcount > 0
 
         return await self._writer.change(change)
+
+
+def _unless_held(digests: list[str] | Hold) -> list[str]:
+    """What a deletion gave; raises OnHold where a hold was in its way."""
+    if isinstance(digests, Hold):
+        raise OnHold(digests.words)
+    return digests
 
 
 def _named(project: str, name: str) -> ColumnElement[bool]:

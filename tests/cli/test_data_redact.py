@@ -92,6 +92,19 @@ def test_what_is_on_hold_is_not_destroyed(told, home, capsys):
     assert told("redact", "support")[0] == 0
 
 
+def test_what_is_put_on_hold_meanwhile_is_not_destroyed(told, monkeypatch):
+    add = Catalogue.add
+
+    async def while_a_hold_is_placed(self, *given):
+        await self._store.holds.place("default", "case 7", "terminal")
+        return await add(self, *given)
+
+    monkeypatch.setattr(Catalogue, "add", while_a_hold_is_placed)
+    code, err = told("redact", "support", "--replace")
+    assert (code, "support@1 has items on hold" in err) == (1, True)
+    assert texts(told, "support@1")[0] == SAID
+
+
 def test_what_was_sealed_comes_back_with_the_key(told, home):
     assert told("redact", "support", "--how", "vault", "--to", "closed")[0] == 0
     assert "4111" not in "".join(texts(told, "closed"))

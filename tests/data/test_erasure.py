@@ -64,6 +64,50 @@ async def test_files_are_rewritten_or_deleted(erasing, store):
     assert await erasing.erase_file(mixed.id) == {"after": became[mixed.id]["after"]}
 
 
+async def _bytes(store, file_id) -> bytes:
+    with await store.files.open(await store.files.get("default", file_id)) as opened:
+        return opened.read()
+
+
+@pytest.fixture
+def of_number(store) -> Erasing:
+    """Who is called like any number."""
+    return Erasing(store, "default", Trace("1042"), lambda told: None)
+
+
+async def test_a_file_that_mentions_a_number_keeps_its_rows(of_number, store):
+    tickets = await _file(store, "t.jsonl", [{"text": f"Ticket {n}: please refund"} for n in range(1000, 1100)])
+    picture = await _file(store, "p.bin", [b"\0 1042 \0"])
+    table = await _file(store, "t.csv", [b"step,loss\n", b"1042,0.5\n"])
+    await of_number.learn()
+    await of_number.unlearn()
+    assert (await of_number.survey()).files == {}
+    assert sorted(await of_number.mentions()) == sorted([tickets.id, picture.id, table.id])
+    assert await of_number.erase_file(tickets.id) == {"after": tickets.blob.digest}
+    assert (await _bytes(store, tickets.id)).count(b"\n") == 100
+
+
+async def test_of_such_a_file_only_the_rows_that_name_the_person_go(of_number, store):
+    rows = [{"user": "1042", "text": "mine"}, {"user": BOB, "text": "Ticket 1042"}]
+    asked = [{"body": {"user": "1042"}}, {"note": '{"user": "1042", "text'}]
+    file = await _file(store, "t.jsonl", rows + asked)
+    await of_number.learn()
+    await of_number.unlearn()
+    assert (await of_number.survey()).files[file.id]["by"] == {"name": 3}
+    assert (await of_number.erase_file(file.id))["rows_left"] == 1
+    assert orjson.loads(await _bytes(store, file.id)) == rows[1]
+
+
+async def test_where_only_others_rows_hold_an_unmistakable_name_the_file_stays(erasing, store):
+    file = await _file(store, "t.jsonl", [{"text": f"as {ANN} said"}, {"text": "not me"}])
+    await erasing.learn()
+    await erasing.unlearn()
+    assert (await erasing.survey()).files[file.id]["by"] == {"name": 1}
+    assert (await erasing.erase_file(file.id))["rows_left"] == 1
+    assert orjson.loads(await _bytes(store, file.id)) == {"text": "not me"}
+    assert await erasing.mentions() == []
+
+
 async def test_what_was_said_of_the_calls_goes_with_them(erasing, store):
     for number, who in enumerate((ANN, BOB)):
         told = StoredFeedback(f"feedback-{number}", 1, f"chatcmpl-{who}-1", b'{"comment": "x"}')

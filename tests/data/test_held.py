@@ -86,3 +86,15 @@ async def test_a_hold_that_comes_between_looking_and_deleting_is_kept(store, dat
     with pytest.raises(OnHold, match="case 7"):
         await store.datasets.delete("default", [("a", 1)], "terminal", looked_at)
     assert list(datasets.read(await datasets.find("a@1"))) == [about("ada", 1)]
+
+
+async def test_a_hold_that_comes_between_looking_and_burying_is_kept(store, datasets):
+    one = await datasets.add("a", [about("ada", 1)], IMPORT)
+    looked_at = await refuse_held(store, "default", [one])
+    hold = await store.holds.place("default", "case 7", "terminal", subject="ada")
+    with pytest.raises(OnHold, match="case 7"):
+        await datasets.bury(one, None, looked_at, {})
+    assert list(datasets.read(await datasets.find("a@1"))) == [about("ada", 1)]
+    await store.holds.release(hold.id, "terminal")
+    assert (await datasets.bury(one, None, looked_at, {"erasure": "e"})).settings["erasure"] == "e"
+    assert not one.path.parent.exists()

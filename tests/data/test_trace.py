@@ -18,7 +18,7 @@ WORDS = "My parcel to Lindenweg 17 in Jena has not come for nine days."
 
 @pytest.fixture
 def trace() -> Trace:
-    trace = Trace("ann-1", ["chatcmpl-5"])
+    trace = Trace("ann-17", ["chatcmpl-5"])
     trace.learn_value([{"role": "system", "content": "You route tickets of the shop, one label."}])
     trace.learn_value([{"role": "user", "content": WORDS}])
     return trace
@@ -27,14 +27,14 @@ def trace() -> Trace:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"facts": {"subject": "ann-1"}}, "name"),
-        ({"a": [{"metadata": {"subject": "ann-1"}}]}, "name"),
-        ({"user": "ann-1"}, "name"),
+        ({"facts": {"subject": "ann-17"}}, "name"),
+        ({"a": [{"metadata": {"subject": "ann-17"}}]}, "name"),
+        ({"user": "ann-17"}, "name"),
         ({"item": {"completion_id": "chatcmpl-5"}}, "id"),
         ({"messages": [{"role": "user", "content": f'He said: "{WORDS}"'}]}, "words"),
         ({"messages": [{"role": "user", "content": "My parcel has not come."}]}, None),
         ({"messages": [{"role": "system", "content": "You route tickets of the shop, one label."}]}, None),
-        ({"label": "ann-1", "user": "ann-11"}, None),
+        ({"label": "ann-17", "user": "ann-171"}, None),
     ],
 )
 def test_a_row_is_about_somebody_by_name_by_id_or_by_words(trace, row, reason):
@@ -71,12 +71,12 @@ def test_what_named_others_say_is_common(trace):
 
 def test_a_file_is_looked_through_across_the_pieces_it_is_read_in(trace):
     filler = os.urandom(2**21 - 20)
-    assert trace.in_file(io.BytesIO(filler + WORDS.encode() + b" ann-1 ")) == {"words", "name"}
-    assert trace.in_file(io.BytesIO(filler + b" ann-11 ann-1x")) == set()
+    assert trace.in_file(io.BytesIO(filler + WORDS.encode() + b" ann-17 ")) == {"words", "name"}
+    assert trace.in_file(io.BytesIO(filler + b" ann-171 ann-17x")) == set()
 
 
 def test_items_are_followed_to_what_was_made_of_them(trace):
-    item = Item(Kind.CHAT, ({"role": "user", "content": "hello"},), facts=Facts(subject="ann-1"))
+    item = Item(Kind.CHAT, ({"role": "user", "content": "hello"},), facts=Facts(subject="ann-17"))
     trace.learn_item(item)
     child = Item(Kind.TEXT, ({"role": "user", "content": "made up"},), source=Source(parents=(item.id,)))
     assert trace.is_item(item)
@@ -85,14 +85,14 @@ def test_items_are_followed_to_what_was_made_of_them(trace):
 
 
 def test_lines_about_the_person_are_left_out_and_counted(trace):
-    lines = [b'{"user": "ann-1"}\n', b'{"user": "bob"}\n', b"not json\n", b"ann-1,3\n"]
+    lines = [b'{"user": "ann-17"}\n', b'{"user": "bob"}\n', b"not json\n", b"ann-17,3\n"]
     told: Counter[str] = Counter()
     assert list(trace.kept_lines(lines, told)) == [b'{"user": "bob"}\n', b"not json\n"]
     assert told == {"name": 2}
 
 
 def test_json_keeps_its_shape_and_loses_the_words(trace):
-    value = {"rows": [{"id": "r1", "user": "ann-1", "n": 3, "text": ["x"]}, {"user": "bob", "text": "y"}], "by": WORDS}
+    value = {"rows": [{"id": "r1", "user": "ann-17", "n": 3, "text": ["x"]}, {"user": "bob", "text": "y"}], "by": WORDS}
     cleaned = trace.cleaned(value)
     assert cleaned["rows"][0] == {"id": "r1", "user": ERASED, "n": 3, "text": [ERASED]}
     assert cleaned["rows"][1] == {"user": "bob", "text": "y"}
@@ -106,3 +106,54 @@ def test_a_trace_survives_the_disk(trace, tmp_path):
     assert again.why({"text": WORDS}) == "words"
     assert again.ids == trace.ids
     assert (tmp_path / "work" / "trace.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_unmistakable"),
+    [
+        ("user-17", True),
+        ("0f8fad5b-d9cb-469f-a165-70867728950e", True),
+        ("ann@example.org", True),
+        ("a@b.org", True),
+        ("1042", False),
+        ("20240115", False),
+        ("alice", False),
+        ("customer", False),
+        ("u-17", False),
+    ],
+)
+def test_a_name_is_the_subjects_wherever_it_stands_or_only_under_a_key(subject, is_unmistakable):
+    trace = Trace(subject)
+    said = f"please call {subject} back".encode()
+    assert trace.mentions(said)
+    assert trace.names(said) is is_unmistakable
+    assert trace.names(orjson.dumps({"user": subject}))
+    assert trace.names(orjson.dumps({"row": json.dumps({"safety_identifier": subject})}))
+    told: Counter[str] = Counter()
+    lines = [orjson.dumps({"text": said.decode(), "label": subject}), b'{"user": "bob"}']
+    assert len(list(trace.kept_lines(lines, told))) == (1 if is_unmistakable else 2)
+
+
+def test_a_name_is_no_part_of_a_longer_one():
+    trace = Trace("ann@example.org")
+    assert not trace.mentions(b"mary.ann@example.org, ann@example.org.uk, bann@example.org")
+    assert trace.mentions(b"ask ann@example.org.")
+    assert Trace("user-17").names(orjson.dumps("it was\nuser-17"))
+
+
+def test_json_keeps_words_that_are_called_like_the_person():
+    value = {
+        "labels": ["alice", "bob"],
+        "seed": "alice",
+        "asked": {"user": "alice"},
+        "only": {"subject": ["alice", "b"]},
+    }
+    cleaned = Trace("alice").cleaned(value)
+    assert (cleaned["labels"], cleaned["seed"]) == (["alice", "bob"], "alice")
+    assert (cleaned["asked"], cleaned["only"]) == ({"user": ERASED}, {"subject": [ERASED, "b"]})
+    named = {"labels": ["user-17"], "path": "students/user-17/mail", "by": {"user-17": 3}}
+    assert Trace("user-17").cleaned(named) == {
+        "labels": [ERASED],
+        "path": "students/[subject]/mail",
+        "by": {"[subject]": 3},
+    }

@@ -77,3 +77,48 @@ def test_signals_are_kept_on_demand(home, tmp_path):
 
 def test_a_name_in_a_path_is_not_told(home, tmp_path):
     assert home.shown(tmp_path / "students" / ANN / "x") == "students/[subject]/x"
+
+
+STAYS = {
+    "students/mail/tokenizer.json": json.dumps({"model": {"vocab": {"alice": 7, "1042": 8}, "merges": ["ali ce"]}}),
+    "students/mail/tokenizer_config.json": json.dumps({"user": "alice"}),
+    "students/mail/vocab.txt": "bob\nalice\n1042\n",
+    "students/mail/stillhouse.json": json.dumps({"labels": ["alice", "1042"], "seed": 1042}),
+    "students/mail/losses.csv": "step,loss\n1042,0.5\n",
+    "NOTES.md": "Step 1042 was best, said alice.",
+    "rows.jsonl": json.dumps({"user": BOB, "text": "alice 1042"}) + "\n",
+    "broken.json": '{"user": "alice", "1042',
+}
+
+
+@pytest.mark.parametrize("subject", ["alice", "1042"])
+def test_a_name_that_is_a_word_like_any_other_changes_nothing_where_it_is_one(tmp_path, subject):
+    for place, content in STAYS.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_text(content)
+    rows = [json.dumps({"user": who, "text": "hello"}) + "\n" for who in (subject, BOB)]
+    (tmp_path / "answers.jsonl").write_text("".join(rows))
+    (tmp_path / "asked.json").write_text(json.dumps({"rows": [{"user": subject, "text": "a"}], "best": subject}))
+    home = ErasingHome(tmp_path, Trace(subject), lambda told: None)
+    assert home.survey() == {"answers.jsonl": ["name"], "asked.json": ["name"]}
+    home.erase()
+    assert (tmp_path / "answers.jsonl").read_text() == rows[1]
+    assert json.loads((tmp_path / "asked.json").read_text())["rows"] == [{"user": "[erased]", "text": "[erased]"}]
+    assert {place: (tmp_path / place).read_text() for place in STAYS} == STAYS
+    assert home.leftovers() == []
+    mentions = {place for place, content in STAYS.items() if subject in content and "tokenizer" not in place}
+    assert set(home.mentions()) == mentions - {"students/mail/vocab.txt"} | {"asked.json"}
+    (tmp_path / "students").rename(tmp_path.with_name(f"elsewhere-{subject}"))
+    bundle = tmp_path.with_name(f"elsewhere-{subject}") / "mail"
+    assert home.clean_bundle(bundle) == []
+    assert str(bundle / "stillhouse.json") in home.mentions([bundle])
+
+
+def test_a_tokenizer_that_knows_an_unmistakable_name_is_left_whole_and_told(home, tmp_path):
+    place = tmp_path / "tokenizer.json"
+    place.write_text(json.dumps({"model": {"vocab": {ANN: 7}}}))
+    before = place.read_bytes()
+    home.erase()
+    assert place.read_bytes() == before
+    assert home.leftovers() == ["tokenizer.json"]
+    assert home.mentions() == []

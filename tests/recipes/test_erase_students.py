@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from stillhouse.bundle.erased import read_marks
-from stillhouse.recipes.erase_students import Learner, find_learners, mark_learners, write_retraining
+from stillhouse.recipes.erase_students import Learner, Left, find_learners, mark_learners, write_retraining
 from stillhouse.storage.dataset_records import StoredUse
 from stillhouse.storage.store import Store
 
@@ -46,7 +46,7 @@ def test_a_training_run_is_told_with_its_data_swapped(tmp_path):
     recipe = {"task": "chat", "data": data, "teacher": {"model": None}, "out": "student", "seed": 3}
     (folder / "record.json").write_text(json.dumps({"recipe": recipe}))
     learner = Learner("student", folder, "training", "mail@1", 3)
-    command = write_retraining(tmp_path / "again", learner, "erasure-1", {"mail@1": "mail@2"})
+    command = write_retraining(tmp_path / "again", learner, "erasure-1", Left("default", {"mail@1": "mail@2"}))
     assert command == f"stillhouse run {tmp_path / 'again' / 'student.toml'}"
     told = tomllib.loads((tmp_path / "again" / "student.toml").read_text())
     assert told["data"] == {"train": "mail@2", "test": "mail@9", "tokens": 64}
@@ -56,7 +56,9 @@ def test_a_training_run_is_told_with_its_data_swapped(tmp_path):
 
 def test_a_job_is_told_as_the_request_that_ordered_it(tmp_path):
     learner = Learner("ft:base:x", tmp_path, "job", "file-1", 2, "ftjob-1")
-    command = write_retraining(tmp_path / "again", learner, "e", {"file-1": "file-1"}, {"training_file": "file-1"})
+    command = write_retraining(
+        tmp_path / "again", learner, "e", Left("default", {"file-1": "file-1"}), {"training_file": "file-1"}
+    )
     assert command is not None
     assert "/v1/fine_tuning/jobs" in command
     assert orjson.loads((tmp_path / "again" / "ft-base-x.json").read_bytes()) == {"training_file": "file-1"}
@@ -64,5 +66,32 @@ def test_a_job_is_told_as_the_request_that_ordered_it(tmp_path):
 
 def test_where_nothing_is_left_there_is_no_recipe(tmp_path):
     learner = Learner("student", tmp_path, "bundle", "mail@1", 3)
-    assert write_retraining(tmp_path / "again", learner, "e", {"mail@1": None}) is None
-    assert write_retraining(tmp_path / "again", learner, "e", {"mail@1": "mail@2"}) is None
+    assert write_retraining(tmp_path / "again", learner, "e", Left("default", {"mail@1": None})) is None
+    assert write_retraining(tmp_path / "again", learner, "e", Left("default", {"mail@1": "mail@2"})) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "project", "named"),
+    [
+        ("support@3", None, "acme/support@4"),
+        ("support@3", "acme", "acme/support@4"),
+        ("other@1", "acme", "acme/other@1"),
+        ("support@3", "default", "support@3"),
+        ("support@3", "shop", "shop/support@3"),
+        ("gone@1", "acme", None),
+    ],
+)
+def test_every_version_is_named_with_its_project(version, project, named):
+    assert Left("acme", {"support@3": "support@4", "gone@1": None}).of(version, project) == named
+
+
+def test_a_training_run_in_a_project_is_told_what_that_has_left(tmp_path):
+    folder = tmp_path / "student"
+    folder.mkdir()
+    data = {"train": "acme/mail@1", "selection": "/home/datasets/acme/mail/1/rows.jsonl", "test": "mail@1"}
+    (folder / "record.json").write_text(json.dumps({"recipe": {"data": data}}))
+    write_retraining(
+        tmp_path / "again", Learner("student", folder, "training", "mail@1", 3), "e", Left("acme", {"mail@1": "mail@2"})
+    )
+    told = tomllib.loads((tmp_path / "again" / "student.toml").read_text())
+    assert told["data"] == {"train": "acme/mail@2", "selection": "acme/mail@2", "test": "mail@1"}

@@ -11,6 +11,7 @@ from stillhouse.data.catalogue import Catalogue, Step
 from stillhouse.data.receipts import check_receipt
 from stillhouse.errors import OnHold, StorageError, UsageError
 from stillhouse.recipes.erasure import Erasure, Wish
+from stillhouse.storage.file_records import NewFile
 from stillhouse.storage.records import Wanted
 from stillhouse.storage.store import Store
 from stillhouse.storage.traces import Traces
@@ -209,3 +210,21 @@ async def test_what_is_encrypted_is_found_and_its_keys_destroyed(store, home):
     assert (await store.audit.verify()).is_whole
     await store.close()
     assert traces(home) == []
+
+
+async def test_who_is_called_like_any_number_is_erased_where_that_is_said(store, home):
+    mine = call("1042", 1, metadata={"subject": "1042"})
+    await store.completions.add("default", mine, call(BOB, 1))
+    tickets = [orjson.dumps({"text": f"Ticket {n}: please refund"}) + b"\n" for n in range(1000, 1100)]
+    file = await store.files.put("default", NewFile("t.jsonl", "fine-tune"), tickets)
+    (home / "NOTES.md").write_text("Step 1042 was best.")
+    catalogue = Catalogue(store, home, "default")
+    asked = {"filter": {"equal": {"subject": ["1042", BOB]}}}
+    await catalogue.add("support", [item(BOB, 1)], Step("filter", (), asked))
+    plan = await Erasure(store, home, Wish("1042")).plan()
+    assert (plan["rows"], plan["files"], plan["mentioned"]) == ({"version": 1}, [], [file.id, "NOTES.md"])
+    receipt = await Erasure(store, home, Wish("1042")).run()
+    assert (receipt["left"], receipt["mentioned"]) == ([], [file.id, "NOTES.md"])
+    assert await store.completions.ids("default", Wanted()) == [f"chatcmpl-{BOB}-1"]
+    assert (await store.files.get("default", file.id)).blob == file.blob
+    assert "1042" not in orjson.dumps((await catalogue.find("support@1")).step.to_json()).decode()
