@@ -30,11 +30,15 @@ class Artifact:
 
 @final
 class StageCache:
-    """Stages under one home folder. A stage half made lies in `NAME-KEY.partial`, where it goes on."""
+    """Stages under one home folder. A stage half made lies in `NAME-KEY.partial`, where it goes on.
+
+    With `fresh` what earlier runs left is made again, once: what this run has made stays, others may point into it.
+    """
 
     def __init__(self, home: Path, tell: Listener, fresh: bool = False) -> None:
         self.folder = home / "stages"
         self.tell, self.fresh = tell, fresh
+        self._made: set[Path] = set()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -63,7 +67,7 @@ class StageCache:
         key = hash_json(inputs)[:16]
         done, partial = self.folder / f"{name}-{key}", self.folder / f"{name}-{key}.partial"
         self.tell(StageStarted(name, title))
-        if self.fresh:
+        if self.fresh and done not in self._made:
             shutil.rmtree(done, ignore_errors=True)
             shutil.rmtree(partial, ignore_errors=True)
         if done.is_dir():
@@ -80,5 +84,6 @@ class StageCache:
         record = {"hash": content, "seconds": seconds, "summary": summary, "inputs": inputs}
         (partial / ".stage.json").write_text(json.dumps(record, indent=1, default=str))
         partial.rename(done)
+        self._made.add(done)
         self.tell(StageDone(name, summary, False, seconds))
         return Artifact(done, content, seconds)

@@ -64,8 +64,8 @@ def compress(
     Where none reaches the goal the nearest is written, and the record says so.
     """
     require("train", "compress a model")
-    files = [file for file in (recipe.data.train, recipe.data.selection, recipe.data.test) if file is not None]
-    check_out(recipe.out, RECORD, (home, *files))
+    given = (Path(recipe.model), recipe.data.train, recipe.data.selection, recipe.data.test)
+    check_out(recipe.out, RECORD, (home, *(each for each in given if each is not None and each.exists())))
     started = time.monotonic()
     cache = StageCache(home, tell, fresh)
     with cache.locked():
@@ -81,7 +81,6 @@ def compress(
             model=recipe.model,
             task=recipe.task.value,
             goal=GoalRecord(**asdict(recipe.goal), least_bytes=search.smallest.bytes, least_ms=search.smallest.ms),
-            reached=search.best is not None,
             whole=_told(forms, forms.form(forms.at_rest), search),
             forms=tuple(_told(forms, form, search) for form in made),
             chosen=made.index(chosen),

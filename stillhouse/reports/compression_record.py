@@ -68,7 +68,6 @@ class CompressionRecord:
     model: str
     task: str
     goal: GoalRecord
-    reached: bool
     whole: FormRecord
     forms: tuple[FormRecord, ...]
     """What was tried, in order."""
@@ -85,6 +84,11 @@ class CompressionRecord:
     def chosen_form(self) -> FormRecord:
         return self.forms[self.chosen]
 
+    @property
+    def reached(self) -> bool:
+        """Whether the form that is served reaches the goal."""
+        return self.chosen_form.reaches
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return asdict(self)
+        return asdict(self) | {"reached": self.reached}

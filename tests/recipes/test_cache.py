@@ -69,6 +69,17 @@ def test_fresh_does_it_again(tmp_path, heard):
     assert work.made == 1
 
 
+def test_fresh_does_each_stage_again_once_however_often_a_run_asks_for_it(tmp_path, heard):
+    make(tmp_path, Work(), heard)
+    work, cache = Work(), StageCache(tmp_path, heard.append, fresh=True)
+    first = cache.stage("words", "Student words", {"seed": 0}, work)
+    (first.path / "points-here").touch()
+    again = [cache.stage("words", "Student words", {"seed": 0}, work) for _ in range(2)]
+    assert work.made == 1
+    assert again == [first, first]
+    assert (first.path / "points-here").exists()
+
+
 def test_two_runs_do_not_share_a_home(tmp_path, heard):
     with StageCache(tmp_path, heard.append).locked():
         with pytest.raises(UsageError, match="Another run is at work"), StageCache(tmp_path, heard.append).locked():

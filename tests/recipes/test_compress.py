@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from shutil import copytree
 
 import pytest
 
@@ -84,6 +85,16 @@ def test_what_was_made_smaller_is_not_compressed_again_but_the_model_in_it(small
     with pytest.raises(UsageError, match="is a bundle"):
         task_of(str(small[0] / "small"))
     assert task_of(str(small[0] / "small" / "model")) is TaskName.CLASSIFICATION
+
+
+def test_the_model_that_is_compressed_is_not_replaced_by_what_becomes_of_it(small, trained, tmp_path):
+    copytree(small[0] / "small", tmp_path / "small")
+    data = ("--data", trained / "rows.jsonl", "--test", trained / "test.jsonl", "--tokens", 32)
+    place = ("--out", tmp_path / "small", "--home", tmp_path / "home", "--json")
+    done = run("compress", tmp_path / "small" / "model", *data, *place, "--target-mb", 0.2)
+    assert done.code == 2
+    assert "would replace" in done.json["error"]["message"]
+    assert (tmp_path / "small" / "model" / "config.json").is_file()
 
 
 @pytest.mark.slow

@@ -32,7 +32,6 @@ def record() -> CompressionRecord:
         model="models/<whole>",
         task="classification",
         goal=GoalRecord(5e6, None, 0.02, 400_000, 0.2),
-        reached=True,
         whole=form("nothing changed", 90_000_000, 0.93),
         forms=(form("layers 3, precision int8", 4_800_000, 0.92), form("rank 0.5", 3_000_000, 0.85, reaches=False)),
         chosen=0,
@@ -55,8 +54,15 @@ def test_what_loses_nothing_is_not_said_to_gain(record):
 
 
 def test_the_sentence_says_what_was_missed(record):
-    said = headline(replace(record, reached=False))
+    said = headline(replace(record, chosen=1))
     assert said.startswith("Nothing that was tried reaches at most 5.0 MB and at most 2 % of quality lost; the nearest")
+
+
+@pytest.mark.parametrize(("chosen", "word"), [(0, "reached"), (1, "missed")])
+def test_the_goal_is_reached_where_the_form_that_is_served_reaches_it(record, chosen, word):
+    served = replace(record, chosen=chosen)
+    assert served.to_json()["reached"] == (word == "reached")
+    assert f">{word}<" in render(served, None)
 
 
 def test_the_page_holds_every_form_and_escapes_what_is_foreign(record):
