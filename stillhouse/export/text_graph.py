@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, compose, helper, numpy_helper
+from tokenizers import Tokenizer
 
 from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.export.graph import OPSET
@@ -17,6 +20,7 @@ from stillhouse.export.onnx_folder import GRAPH, export_onnx_folder, open_graph,
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare, compare_vectors
 from stillhouse.extras import install, missing
+from stillhouse.models.tokenizers import Ids
 
 __all__ = ["export_text_graph", "verify_text_graph"]
 
@@ -56,11 +60,22 @@ def export_text_graph(subject: Subject, out: Path) -> Exported:
 def verify_text_graph(subject: Subject, folder: Path, samples: Samples) -> Parity:
     """Texts given to the graph as they are, one by one, compared with what the student says of them."""
     session = _session(folder / GRAPH)
+    if subject.manifest is None:
+        samples = replace(samples, ids=_read(subject, samples.texts))
     name = "sentence_embedding" if subject.kind is Kind.EMBEDDING else "logits"
     found: Floats = np.concatenate([session.run([name], {"text": np.array([text])})[0] for text in samples.texts])
     if subject.kind is Kind.EMBEDDING:
         return compare_vectors(answers(subject, samples)[0], found)
     return compare(answers(subject, samples), alike(found, subject.fields))
+
+
+def _read(subject: Subject, texts: Sequence[str]) -> tuple[Ids, ...]:
+    """The ids of texts, cut where the graph cuts them: samples hold fewer where no bundle says how many are read."""
+    tokens, kept = _longest(subject, _wordpiece(subject))
+    tokenizer = Tokenizer.from_file(str(subject.tokenizer))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(tokens, direction=kept.lower())
+    return tuple(np.asarray(read.ids, dtype=np.int64) for read in tokenizer.encode_batch_fast(list(texts)))
 
 
 def _extensions() -> Any:
@@ -108,7 +123,8 @@ def _longest(subject: Subject, spec: dict[str, Any]) -> tuple[int, str]:
     """How many tokens of a text are read, and which end of a longer one is kept."""
     cut = spec.get("truncation")
     if subject.manifest is not None:
-        return subject.manifest.featurizer.max_tokens, "Left"
+        featurizer = subject.manifest.featurizer
+        return featurizer.max_tokens, "Left" if featurizer.keep == "end" else "Right"
     most = int(subject.config.get("max_position_embeddings") or 512)
     return (min(most, int(cut["max_length"])), cut["direction"]) if cut else (most, "Right")
 

@@ -8,15 +8,17 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnxruntime_extensions import get_library_path
+from transformers import BertConfig, BertForSequenceClassification
 
 from stillhouse.errors import UsageError
 from stillhouse.export.text_graph import export_text_graph, verify_text_graph
 from stillhouse.export.verify import Samples, answers
 from stillhouse.models.tokenizers import open_reader
 from stillhouse.recipes.open_student import open_student
-from stillhouse.recipes.samples import draw_samples
+from stillhouse.recipes.samples import draw_samples, read_samples
 from tests.export.opened import subject
 from tests.export.students import make_bundle
+from tests.models import tiny
 
 TEXTS = (
     "Refund MY money!",
@@ -25,11 +27,13 @@ TEXTS = (
     "",
     "a\tb\nc 中文 🙂",
     "back " * 300 + "please",
+    "please " + "back " * 300,
 )
 
 
-def test_a_bundle_reads_texts_as_its_tokenizer_does(tmp_path):
-    student, out = open_student(make_bundle(tmp_path / "bundle", "encoder")), tmp_path / "out"
+@pytest.mark.parametrize("keep", ["start", "end"])
+def test_a_bundle_reads_texts_as_its_tokenizer_does(keep, tmp_path):
+    student, out = open_student(make_bundle(tmp_path / "bundle", "encoder", keep=keep)), tmp_path / "out"
     made = export_text_graph(student, out)
     assert "onnxruntime_extensions" in made.notes[-2]
     options = onnxruntime.SessionOptions()
@@ -51,6 +55,25 @@ def test_a_sentence_encoder_does_too(tmp_path):
     student = subject("bert", tmp_path)
     export_text_graph(student, tmp_path / "out")
     assert verify_text_graph(student, tmp_path / "out", draw_samples(student)).agreement == 1.0
+
+
+@pytest.mark.parametrize("cut", [None, {"direction": "Left", "max_length": 160}])
+def test_long_texts_are_compared_as_the_graph_reads_them(cut, tmp_path):
+    """Also without a bundle, which would say how many tokens are read."""
+    long = tiny.SIZES | {"max_position_embeddings": 300, "num_labels": 4}
+    model = BertForSequenceClassification(BertConfig(**long)).eval()
+    student = open_student(tiny.save(tmp_path / "bert", model, tiny.wordpiece()))
+    if cut:
+        spec = json.loads(student.tokenizer.read_text())
+        student.tokenizer.write_text(json.dumps(spec | {"truncation": cut | {"strategy": "LongestFirst", "stride": 0}}))
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice(tiny.WORDS, size=size)) for size in (20, 200, 400, 180)]
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    export_text_graph(student, tmp_path / "out")
+    parity = verify_text_graph(student, tmp_path / "out", read_samples(student, rows))
+    assert (parity.agreement, parity.rows) == (1.0, 4)
+    assert parity.largest_difference < 1e-4
 
 
 def test_other_tokenizers_and_kinds_are_refused_before_anything_is_written(tmp_path):
