@@ -26,9 +26,11 @@ class Featurizer:
 
     kind: Literal["tokenizer", "ngrams"]
     max_tokens: int
-    """Longer texts are cut; the end is kept."""
+    """Longer texts are cut."""
     buckets: int = 0
     """For n-grams: the size of the table they are hashed into."""
+    keep: Literal["start", "end"] = "end"
+    """For a tokenizer: which end of a longer text is read."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ def compress(
         float | None, typer.Option(help="Peak learning rate of healing; by default what suits the model.")
     ] = None,
     batch: Annotated[int, typer.Option(help="Rows a step of healing.")] = 32,
-    tokens: Annotated[int, typer.Option(help="Longer texts are cut.")] = 128,
+    tokens: Annotated[
+        int, typer.Option(help="Longer texts are cut: conversations lose their beginning, others their end.")
+    ] = 128,
     margin: Annotated[float, typer.Option(help="How much worse it may be and still be called non-inferior.")] = 0.02,
     risk: Annotated[
         float, typer.Option(help="Largest share of disagreement among the answers it keeps in a cascade.")

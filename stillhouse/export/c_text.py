@@ -33,6 +33,10 @@ def text_source(subject: Subject) -> Source:
         return words_source(weights["table.weight"], weights["bias"], manifest.featurizer.max_tokens, answers)
     if subject.tokenizer is None:
         raise UsageError(f"{subject.folder} has no tokenizer.json, by which its student reads. Copy the whole bundle.")
+    if manifest.featurizer.keep == "start":
+        raise UsageError(
+            f"{subject.folder} reads the start of long texts, in C only the end is read. Export it to onnx."
+        )
     spec: dict[str, Any] = json.loads(subject.tokenizer.read_text(encoding="utf-8"))
     epsilon = float(getattr(subject.module.get_submodule("norm"), "eps", 1e-5))
     return static_source(weights, epsilon, spec, manifest.featurizer.max_tokens, answers)

@@ -56,7 +56,8 @@ def model_card(subject: Subject) -> str:
             f"{_code(subject.manifest.teacher)}, in float32.",
             "Its logits divided by the temperature of their field, then softmax, are calibrated probabilities; "
             f"temperatures: {temperatures}.",
-            "Texts are read without the constant parts of the prompt, and of long ones the end is kept.",
+            "Texts are read without the constant parts of the prompt, and of long ones the "
+            f"{subject.manifest.featurizer.keep} is kept.",
             "The certificate of the bundle that it comes from is about that bundle, not about this copy.",
         ]
     lines = ["---", f"library_name: {library}", f"pipeline_tag: {task}", "tags: [stillhouse, distillation]", "---", ""]

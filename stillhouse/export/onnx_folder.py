@@ -109,7 +109,8 @@ def write_signature(subject: Subject, out: Path, session: Any) -> None:
     if subject.manifest is not None:
         names = [field.name for field in subject.manifest.answer.fields]
         temperatures = subject.manifest.temperatures
-        told["reader"] = {**asdict(subject.manifest.featurizer), "long_texts_keep": "end"}
+        told["reader"] = asdict(subject.manifest.featurizer)
+        told["reader"]["long_texts_keep"] = told["reader"].pop("keep")
     if subject.labels:
         told["fields"] = [
             {"name": name, "temperature": temperature, "labels": list(labels)}

@@ -99,14 +99,15 @@ def _classifier_parts(subject: Subject, out: Path) -> None:
     """The tokenizer of a bundle's encoder, the mean of its tokens, and its head, as Sentence-Transformers have them."""
     assert subject.manifest is not None
     assert subject.tokenizer is not None
-    tokens = subject.manifest.featurizer.max_tokens
+    featurizer = subject.manifest.featurizer
+    tokens, side = featurizer.max_tokens, "left" if featurizer.keep == "end" else "right"
     tokenizer = Tokenizer.from_file(str(subject.tokenizer))
     tokenizer.no_truncation()
     roles = {
         role: name for role, names in ROLES.items() for name in names[::-1] if tokenizer.token_to_id(name) is not None
     }
     wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, model_max_length=tokens, truncation_side="left", **roles
+        tokenizer_object=tokenizer, model_max_length=tokens, truncation_side=side, **roles
     )
     wrapped.save_pretrained(out)
     head: Any = subject.module.get_submodule("head")

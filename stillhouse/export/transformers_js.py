@@ -156,11 +156,13 @@ def _tokenizer_config(subject: Subject) -> dict[str, Any]:
 def _notes(subject: Subject) -> tuple[str, ...]:
     if subject.manifest is None:
         return ("`dtype: 'fp32'` loads onnx/model.onnx.",)
-    tokens = subject.manifest.featurizer.max_tokens
+    featurizer = subject.manifest.featurizer
     notes = [
         "`dtype: 'q8'` loads the graph that is served and certified, `dtype: 'fp32'` the student as it was trained.",
-        f"Of texts longer than {tokens} tokens transformers.js reads the start; Stillhouse reads the end.",
     ]
+    if featurizer.keep == "end":
+        longer = f"Of texts longer than {featurizer.max_tokens} tokens"
+        notes.append(f"{longer} transformers.js reads the start; Stillhouse reads the end.")
     if len(subject.labels) > 1:
         notes.append("Ask the pipeline with `top_k: null`: every label of every field has its own score.")
     return tuple(notes)

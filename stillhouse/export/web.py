@@ -99,7 +99,7 @@ def _reading(subject: Subject) -> dict[str, Any]:
     else:
         tokenizer = Tokenizer.from_file(str(subject.tokenizer))
         if manifest is not None:
-            reader = tokenizer_reader(tokenizer, manifest.featurizer.max_tokens, "end")
+            reader = tokenizer_reader(tokenizer, manifest.featurizer.max_tokens, manifest.featurizer.keep)
         else:
             reader = tokenizer_reader(tokenizer, _tokens(subject.config), "start")
     return {"characters": character_tables(), "reader": reader}

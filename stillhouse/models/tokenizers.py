@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, Literal, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from stillhouse.bundle.manifest import Featurizer
 from stillhouse.models.ngrams import ngram_ids
 
-__all__ = ["Ids", "NgramReader", "Reader", "TokenizerReader", "open_reader", "pad", "read_ids"]
+__all__ = ["Ids", "NgramReader", "Reader", "TokenizerReader", "end_read", "open_reader", "pad", "read_ids"]
 
 Ids = npt.NDArray[np.int64]
 
@@ -28,11 +28,11 @@ class Reader(Protocol):
 
 @final
 class TokenizerReader:
-    """Reads with a `tokenizer.json`; of a text longer than `max_tokens` the end is kept."""
+    """Reads with a `tokenizer.json`; of a text longer than `max_tokens` its end or start is kept."""
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, keep: Literal["start", "end"] = "end") -> None:
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_tokens, direction="left")
+        tokenizer.enable_truncation(max_tokens, direction="left" if keep == "end" else "right")
         self.tokenizer = tokenizer
 
     def ids(self, texts: Sequence[str]) -> list[Ids]:
@@ -59,11 +59,12 @@ def open_reader(featurizer: Featurizer, folder: Path) -> Reader:
     """The reader that a featurizer describes; `folder` holds its `tokenizer.json` if it has one."""
     if featurizer.kind == "ngrams":
         return NgramReader(featurizer.buckets, featurizer.max_tokens)
-    return TokenizerReader(Tokenizer.from_file(str(folder / "tokenizer.json")), featurizer.max_tokens)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return TokenizerReader(tokenizer, featurizer.max_tokens, featurizer.keep)
 
 
 def read_ids(texts: Sequence[str], tokenizer: Any, tokens: int) -> tuple[list[Ids], int]:
-    """The ids of each text, at most `tokens` from its beginning, and the id that fills short rows.
+    """The ids of each text, at most `tokens` of the end that `end_read` names, and the id that fills short rows.
 
     `tokenizer` is one of Transformers, or a `tokenizers.Tokenizer`, which is left as it is.
     """
@@ -73,6 +74,11 @@ def read_ids(texts: Sequence[str], tokenizer: Any, tokens: int) -> tuple[list[Id
         read = tokenizer(list(texts), truncation=True, max_length=tokens, return_attention_mask=False)
         found, padding = read["input_ids"], int(tokenizer.pad_token_id or 0)
     return [np.asarray(ids or [padding], dtype=np.int64) for ids in found], padding
+
+
+def end_read(tokenizer: Any) -> Literal["start", "end"]:
+    """Which end of long texts `read_ids` keeps: the start, unless a tokenizer of Transformers was told otherwise."""
+    return "end" if getattr(tokenizer, "truncation_side", "right") == "left" else "start"
 
 
 def _cut(texts: list[str], tokenizer: Tokenizer, tokens: int) -> list[list[int]]:

@@ -11,11 +11,12 @@ from stillhouse.bundle.answer import AnswerForm, Field
 from stillhouse.bundle.certificate import Certificate
 from stillhouse.bundle.manifest import Featurizer, Manifest
 from stillhouse.bundle.prompt import PromptForm
+from stillhouse.export.folders import written_whole
 from stillhouse.models.hub import fetch
 from stillhouse.models.load import locate
+from stillhouse.models.tokenizers import end_read
 from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.sections import TaskName
-from stillhouse.recipes.whole_folder import written_whole
 from stillhouse.recipes.write_bundle import student_files, write_json
 from stillhouse.reports import compression_report
 from stillhouse.reports.compression_record import CompressionRecord
@@ -64,7 +65,7 @@ def _manifest(forms: Forms, chosen: Form, proof: Proof) -> Manifest:
         teacher=name,
         prompt=PromptForm(),
         answer=AnswerForm((Field(None, names),), (0,)),
-        featurizer=Featurizer("tokenizer", forms.recipe.data.tokens),
+        featurizer=Featurizer("tokenizer", forms.recipe.data.tokens, keep=end_read(forms.whole.reader)),
         temperatures=(proof.temperature,),
         threshold=proof.certificate.cascade.threshold,
         files=student_files([chosen.graph, chosen.graph.with_name("tokenizer.json")]),

@@ -22,6 +22,12 @@ def test_labels_are_counted_over_all_fields():
     assert MANIFEST.total_labels == sum(len(field.labels) for field in MANIFEST.answer.fields)
 
 
+def test_one_of_before_featurizers_said_so_reads_the_end_of_long_texts():
+    told = MANIFEST.to_json()
+    del told["featurizer"]["keep"]
+    assert Manifest.from_json(told).featurizer.keep == "end"
+
+
 @pytest.mark.parametrize("format_", [FORMAT + 1, None, "1"])
 def test_another_format_is_refused(format_):
     with pytest.raises(BundleError, match=f"reads format {FORMAT}"):

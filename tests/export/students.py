@@ -6,6 +6,7 @@ import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 import torch
 
@@ -33,7 +34,9 @@ TWO = AnswerForm(
 BUCKETS, TOKENS = 997, 24
 
 
-def make_bundle(folder: Path, family: str, form: AnswerForm = ONE, precision: str = "int8") -> Path:
+def make_bundle(
+    folder: Path, family: str, form: AnswerForm = ONE, precision: str = "int8", keep: Literal["start", "end"] = "end"
+) -> Path:
     """A bundle with a student of random weights, and all that serving and exporting need."""
     (folder / "student").mkdir(parents=True)
     (folder / TRAINED).mkdir()
@@ -55,7 +58,9 @@ def make_bundle(folder: Path, family: str, form: AnswerForm = ONE, precision: st
         teacher="gpt-4.1",
         prompt=PromptForm((Message("system", "Secret words."),), prefix="Customer: ", suffix="\nAnswer:"),
         answer=form,
-        featurizer=Featurizer("ngrams", TOKENS * 8, BUCKETS) if family == "words" else Featurizer("tokenizer", TOKENS),
+        featurizer=Featurizer("ngrams", TOKENS * 8, BUCKETS)
+        if family == "words"
+        else Featurizer("tokenizer", TOKENS, keep=keep),
         temperatures=tuple(0.8 + 0.3 * at for at in range(len(form.fields))),
         threshold=0.5,
         files=kept["student"],

@@ -29,6 +29,9 @@ def test_what_has_no_c_is_refused(tmp_path):
     static = text_subject(tmp_path / "static", "static", TWO)
     with pytest.raises(UsageError, match=r"no tokenizer\.json"):
         text_source(replace(static, tokenizer=None))
+    featurizer = replace(static.manifest.featurizer, keep="start")
+    with pytest.raises(UsageError, match="reads the start of long texts"):
+        text_source(replace(static, manifest=replace(static.manifest, featurizer=featurizer)))
     with torch.no_grad():
         static.module.get_parameter("head.bias")[0] = float("nan")
     with pytest.raises(UsageError, match=r"head\.bias"):

@@ -18,7 +18,7 @@ from stillhouse.export.verify import Parity, Samples
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.samples import draw_samples
 from tests.export.opened import subject
-from tests.export.students import TWO, make_bundle
+from tests.export.students import TOKENS, TWO, make_bundle
 from tests.models import kinds
 
 TEXT = {"model.onnx", "signature.json", "config.json", "tokenizer.json", "tokenizer_config.json"}
@@ -77,6 +77,13 @@ def test_bundles_tell_their_fields_temperatures_and_reader(family, tmp_path):
     parity = verify_onnx_folder(student, tmp_path / "out", draw_samples(student))
     assert parity.agreement == 1.0
     assert parity.largest_difference < 1e-5
+
+
+@pytest.mark.parametrize("keep", ["start", "end"])
+def test_which_end_of_long_texts_is_read_is_told(keep, tmp_path):
+    export_onnx_folder(open_student(make_bundle(tmp_path / "bundle", "encoder", keep=keep)), tmp_path / "out")
+    reader = json.loads((tmp_path / "out" / "signature.json").read_text())["reader"]
+    assert reader == {"kind": "tokenizer", "max_tokens": TOKENS, "buckets": 0, "long_texts_keep": keep}
 
 
 @pytest.mark.parametrize(

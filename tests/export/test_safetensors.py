@@ -71,19 +71,20 @@ def test_a_sentence_encoder_keeps_its_pooling(tmp_path):
     assert verify_safetensors(student, tmp_path / "out", draw_samples(student)).agreement == 1.0
 
 
-@pytest.mark.parametrize("form", [ONE, TWO], ids=["one field", "two fields"])
-def test_a_bundles_encoder_gives_its_logits_as_vectors(form, tmp_path):
-    bundle = make_bundle(tmp_path / "bundle", "encoder", form)
+@pytest.mark.parametrize(("form", "keep"), [(ONE, "start"), (TWO, "end")], ids=["one field", "two fields"])
+def test_a_bundles_encoder_gives_its_logits_as_vectors(form, keep, tmp_path):
+    bundle = make_bundle(tmp_path / "bundle", "encoder", form, keep=keep)
     student, out = open_student(bundle), tmp_path / "out"
     notes = export_safetensors(student, out).notes
     assert "SentenceTransformer" in notes[0]
     assert student.manifest is not None
-    texts = ["refund my money", "where is the parcel", "late", "back " * 400 + "please"]
+    texts = ["refund my money", "where is the parcel", "late", "now " + "back " * 400 + "please"]
     ids, mask = pad(open_reader(student.manifest.featurizer, bundle / "student").ids(texts))
     with torch.no_grad():
         expected = student.module(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
     found = SentenceTransformer(str(out), device="cpu").encode(texts)
     assert np.allclose(found, expected, atol=1e-5), "long texts are cut alike too"
+    assert f"of long ones the {keep} is kept" in (out / "README.md").read_text()
     config = json.loads((out / "config.json").read_text())
     names = tuple(config["id2label"].values())
     assert names == (student.labels[0] if form is ONE else names)

@@ -88,6 +88,16 @@ def test_several_fields_are_told_label_by_label(tmp_path):
         assert np.abs(np.asarray(found) - shares).max() < NEAR
 
 
+@pytest.mark.parametrize("keep", ["start", "end"])
+def test_it_says_where_long_texts_are_read_otherwise_than_served(keep, tmp_path):
+    made = export_transformers_js(
+        open_student(make_bundle(tmp_path / "bundle", "encoder", keep=keep)), tmp_path / "student"
+    )
+    assert any("transformers.js reads the start; Stillhouse reads the end" in note for note in made.notes) == (
+        keep == "end"
+    )
+
+
 def test_a_folder_of_transformers_is_taken(tmp_path):
     source = tiny.save(tmp_path / "source", kinds.make("bert-classifier"), tiny.wordpiece())
     export_transformers_js(open_student(source), tmp_path / "student")

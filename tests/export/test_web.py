@@ -211,6 +211,16 @@ async def test_a_broken_folder_is_told_to_the_reader(made, tmp_path):
     assert "404" in told
 
 
+def test_the_page_reads_the_end_of_long_texts_that_is_served(npm_home, tmp_path):
+    bundle = make_bundle(tmp_path / "bundle", "encoder", precision="float32", keep="start")
+    export_web(open_student(bundle), tmp_path / "web", npm_home)
+    given = ["refund my late parcel now " + "back " * 300, "back " * 300 + "refund my late parcel now"]
+    found = [answer["fields"][0]["shares"] for answer in ask_in_node(tmp_path / "web", {"texts": given})]
+    expected = [OnnxClassifier.open(bundle).predict([text]).probabilities[0][0] for text in given]
+    assert np.allclose(found, expected, atol=1e-4)
+    assert not np.allclose(*expected, atol=1e-4), "the start is read"
+
+
 def test_the_messages_before_the_last_one_are_not_published(made):
     _, folder = made("words")
     assert not [file.name for file in folder.iterdir() if b"Secret words." in file.read_bytes()]

@@ -7,7 +7,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from stillhouse.bundle.manifest import Featurizer
-from stillhouse.models.tokenizers import NgramReader, TokenizerReader, open_reader, pad, read_ids
+from stillhouse.models.tokenizers import NgramReader, TokenizerReader, end_read, open_reader, pad, read_ids
 from tests.models import tiny
 
 TEXTS = ["where is my parcel", "", "refund please", "money back now " * 10, "ünknown ☃"]
@@ -28,6 +28,18 @@ def test_of_a_long_text_the_end_is_kept():
     reader = TokenizerReader(tiny.wordpiece(), 5)
     words = [tiny.WORDS.index(word) + len(tiny.SPECIALS) for word in ("my", "parcel", "now")]
     assert reader.ids(["please where is my parcel now"])[0].tolist() == [2, *words, 3]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_text_is_cut_in_serving_where_it_was_cut_in_training(side, tmp_path):
+    tiny.wordpiece().save(str(tmp_path / "tokenizer.json"))
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece(), pad_token="[UNK]", truncation_side=side)
+    text = "please where is my parcel now"
+    taught = read_ids([text], wrapped, 5)[0][0].tolist()
+    served = open_reader(Featurizer("tokenizer", 5, keep=end_read(wrapped)), tmp_path)
+    assert served.ids([text])[0].tolist() == taught
+    assert served.ids([text, text])[1].tolist() == taught
+    assert end_read(tiny.wordpiece()) == "start"
 
 
 def test_a_tokenizer_that_adds_nothing_still_gives_an_id():

@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 from shutil import copytree
 
+import numpy as np
 import pytest
 
 from stillhouse.bundle.manifest import read_certificate, read_manifest
 from stillhouse.errors import BundleError
 from stillhouse.inference.onnx_classifier import OnnxClassifier
+from stillhouse.models.tokenizers import read_ids
+from stillhouse.recipes.build import open_model
+from stillhouse.recipes.reference import scores_of
+from stillhouse.recipes.sections import TaskName
+from stillhouse.tasks.classification import Classification
 from tests.recipes.compressions import TOPICS, fewer_bits, trained
 
 __all__ = ["fewer_bits", "trained"]
@@ -23,6 +29,18 @@ def test_it_is_a_bundle_with_its_record(fewer_bits):
     assert manifest.run["form"] == fewer_bits[1]["forms"][fewer_bits[1]["chosen"]]["combination"]
     assert json.loads((folder / "compression.json").read_text())["reached"]
     assert not list(folder.rglob(".*"))
+
+
+def test_of_long_texts_it_is_served_the_end_that_it_was_certified_on(fewer_bits, trained):
+    filler = " ".join(["please"] * 60)
+    served = OnnxClassifier.open(fewer_bits[0] / "small")
+    long = served.predict([f"thing1 matter1 {filler} thing2 matter2"]).probabilities[0]
+    opened = open_model(TaskName.CLASSIFICATION, str(trained / "whole"))
+    certified, _ = read_ids([f"thing1 matter1 {filler}"], opened.reader, 32)
+    assert len(certified[0]) == 32
+    scores = scores_of(opened.model, Classification(certified, np.zeros((1, 1), np.int64), (TOPICS,)), [0])
+    assert long.argmax() == int(scores.argmax())
+    assert served.predict([f"thing1 matter1 {filler}"]).probabilities[0].tolist() == long.tolist()
 
 
 def test_an_altered_graph_is_refused(fewer_bits, tmp_path):
