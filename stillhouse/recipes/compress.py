@@ -14,6 +14,7 @@ from stillhouse.evaluation.answers import Answers
 from stillhouse.evaluation.calibration import fit_temperature
 from stillhouse.evaluation.certificate import certify
 from stillhouse.evaluation.fidelity import judge
+from stillhouse.export.folders import check_out
 from stillhouse.export.graph_model import GraphModel
 from stillhouse.extras import require
 from stillhouse.inference.onnx_student import likeliest, shares
@@ -28,7 +29,6 @@ from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
 from stillhouse.recipes.reference import Reference, scores_of
 from stillhouse.recipes.sections import TaskName
-from stillhouse.recipes.whole_folder import check_out
 from stillhouse.recipes.write_compressed import RECORD, Proof, write_compressed
 from stillhouse.reports.compression_record import CompressionRecord, FormRecord, GoalRecord, TestRecord
 from stillhouse.training.events import Listener, Note

@@ -12,6 +12,7 @@ from typing import Any, final
 from stillhouse import settings
 from stillhouse.artifacts import hash_file
 from stillhouse.errors import UsageError
+from stillhouse.export.folders import check_out, written_whole
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.verify import Parity, Samples, Tolerance, check
 from stillhouse.models.factored import has_factors, merge
@@ -19,7 +20,6 @@ from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.samples import Bytes, draw_samples, read_pictures, read_samples
 from stillhouse.recipes.terms import attributions, terms_beside
-from stillhouse.recipes.whole_folder import check_out, written_whole
 
 __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse.artifacts import hash_file
+from stillhouse.export.folders import check_out, written_whole
 from stillhouse.recipes.recipe import DistillRecipe
-from stillhouse.recipes.whole_folder import check_out, written_whole
 from stillhouse.reports import model_card, run_report
 from stillhouse.reports.record import RunRecord
 

@@ -24,7 +24,7 @@ MOMENTS = {
     "an encoder is begun": "home/stages/encoder-1-*.partial",
     "an encoder learns": "home/stages/encoder-1-*.partial/.checkpoint",
     "an encoder is exported": "home/stages/encoder-1-*.partial/.float32",
-    "the bundle is written": ".student.partial",
+    "the bundle is written": ".student.partial-*/new",
 }
 
 
