@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -15,9 +14,12 @@ import numpy.typing as npt
 
 from stillhouse.errors import UsageError
 from stillhouse.export.c_fixed import powers
+from stillhouse.export.folders import check_out, written_whole
 
 __all__ = ["Answers", "Source", "write_folder"]
 
+ABOUT = "student.json"
+"""What is told of a student in C; by this file a folder is known as one."""
 LINE = 116
 """Characters of a line of numbers."""
 TYPES = {
@@ -138,27 +140,13 @@ def _runtime(name: str) -> str:
 
 
 def write_folder(out: Path, files: Mapping[str, str], about: Mapping[str, Any]) -> list[Path]:
-    """Write the files and `student.json` into a folder beside `out` and move it into place.
+    """Write the files and `student.json` into `out`, whole or not at all.
 
     What is there already is replaced when it is a student in C, and otherwise left alone (UsageError).
     """
-    out = out.resolve()
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / "student.json").is_file())):
-        raise UsageError(f"{out} is there already and holds something else. Name a folder that is new or empty.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    waiting, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
-    for leftover in (waiting, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        waiting.mkdir()
-        told = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        for name, text in {**files, "student.json": told}.items():
+    check_out(out, ABOUT, ())
+    told = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with written_whole(out) as waiting:
+        for name, text in {**files, ABOUT: told}.items():
             (waiting / name).write_text(text, encoding="utf-8")
-        if out.exists():
-            out.rename(old)
-        waiting.rename(out)
-    except BaseException:
-        shutil.rmtree(waiting, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
     return sorted(out.iterdir())

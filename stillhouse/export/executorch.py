@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, final
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from stillhouse.errors import UsageError
+from stillhouse.export.folders import written_into
 from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.pooling import Stack, open_stack
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
@@ -132,7 +132,6 @@ def _integers(module: nn.Module, given: tuple[Tensor, ...], calibration: Floats)
 
 
 def _write(subject: Subject, out: Path, buffer: bytes, given: Sequence[Tensor]) -> Exported:
-    out.mkdir(parents=True, exist_ok=True)
     names = ("pixel_values",) if subject.kind is Kind.IMAGE else ("input_ids", "attention_mask")
     told = {
         "kind": subject.kind.value,
@@ -143,15 +142,15 @@ def _write(subject: Subject, out: Path, buffer: bytes, given: Sequence[Tensor]) 
         "longest": None if subject.kind is Kind.IMAGE else _longest(subject),
         "labels": [list(labels) for labels in subject.labels],
     }
-    with TemporaryDirectory(prefix=".executorch-", dir=out.parent) as waiting:
-        (Path(waiting) / MODEL).write_bytes(buffer)
+    with written_into(out) as waiting:
+        (waiting / MODEL).write_bytes(buffer)
         text = json.dumps(told, indent=1, ensure_ascii=False)
-        (Path(waiting) / SIGNATURE).write_text(text + "\n", encoding="utf-8")
+        (waiting / SIGNATURE).write_text(text + "\n", encoding="utf-8")
         if subject.tokenizer is not None:
-            shutil.copyfile(subject.tokenizer, Path(waiting) / subject.tokenizer.name)
-        files = tuple(file.replace(out / file.name) for file in sorted(Path(waiting).iterdir()))
+            shutil.copyfile(subject.tokenizer, waiting / subject.tokenizer.name)
+        files = sorted(file.name for file in waiting.iterdir())
     notes = ("Run here by ExecuTorch's Python runtime on this processor; on no phone or board.",)
-    return Exported(files, notes)
+    return Exported(tuple(out / name for name in files), notes)
 
 
 def run_executorch(path: Path, rows: Sequence[tuple[npt.NDArray[Any], ...]]) -> Floats:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from stillhouse.errors import UsageError
+from stillhouse.export.folders import written_into
 from stillhouse.export.gguf_architecture import ENCODERS, Architecture, Facts, describe
 from stillhouse.export.gguf_tokenizer import read_words
 from stillhouse.export.modelfile import read_template, write_modelfile
@@ -61,13 +60,15 @@ def export_gguf(subject: Subject, out: Path, quantize: str = "f16") -> Exported:
     facts = _general(subject, quantize) | _named(described, subject, heads) | words.facts
     if template:
         facts["tokenizer.chat_template"] = template
-    with TemporaryDirectory(prefix=".gguf-", dir=_parent(out)) as waiting:
-        kept = _write(Path(waiting) / MODEL, described, facts, _weights(described, body, heads), quantize)
+    with written_into(out) as waiting:
+        kept = _write(waiting / MODEL, described, facts, _weights(described, body, heads), quantize)
         told = []
         if subject.kind is not Kind.CLASSIFIER:
-            told = write_modelfile(Path(waiting) / "Modelfile", MODEL, subject, template, facts)
-        files = _move(Path(waiting), out)
-    return Exported(files, (*_notes(subject), *described.notes, *words.notes, *told, *kept))
+            told = write_modelfile(waiting / "Modelfile", MODEL, subject, template, facts)
+        files = sorted(file.name for file in waiting.iterdir())
+    return Exported(
+        tuple(out / name for name in files), (*_notes(subject), *described.notes, *words.notes, *told, *kept)
+    )
 
 
 def split_student(subject: Subject) -> tuple[Any, dict[str, nn.Parameter]]:
@@ -229,17 +230,3 @@ def _add(writer: Any, key: str, value: Any) -> None:
         writer.add_string(key, value)
     else:
         writer.add_array(key, value)
-
-
-def _parent(out: Path) -> Path:
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is a file. Name a folder.")
-    parent = out.resolve().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    return parent
-
-
-def _move(waiting: Path, out: Path) -> tuple[Path, ...]:
-    """Put what is whole into its folder; what lies there by the same names is replaced."""
-    out.mkdir(parents=True, exist_ok=True)
-    return tuple(Path(shutil.move(file, out / file.name)) for file in sorted(waiting.iterdir()))

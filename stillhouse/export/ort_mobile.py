@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from stillhouse.errors import UsageError
+from stillhouse.export.folders import written_into
 from stillhouse.export.onnx_folder import GRAPH, export_onnx_folder, verify_onnx_folder
 from stillhouse.export.subject import Exported, Subject
 from stillhouse.export.verify import Parity, Samples
@@ -25,16 +25,15 @@ _DESKTOP_ONLY = ["NchwcTransformer"]
 
 def export_ort(subject: Subject, out: Path) -> Exported:
     """Write `model.ort`, the operators it needs, and what lies beside an ONNX export, into `out`."""
-    out.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".ort-", dir=out.parent) as waiting:
-        made = export_onnx_folder(subject, Path(waiting))
-        graph = Path(waiting) / GRAPH
-        write_ort(graph, Path(waiting))
+    with written_into(out) as waiting:
+        made = export_onnx_folder(subject, waiting)
+        graph = waiting / GRAPH
+        write_ort(graph, waiting)
         for leftover in (graph, graph.with_name(f"{GRAPH}.data")):
             leftover.unlink(missing_ok=True)
-        (Path(waiting) / "genai_config.json").unlink(missing_ok=True)  # it names model.onnx
-        files = tuple(file.replace(out / file.name) for file in sorted(Path(waiting).iterdir()))
-    return Exported(files, tuple(note for note in made.notes if "genai" not in note))
+        (waiting / "genai_config.json").unlink(missing_ok=True)  # it names model.onnx
+        files = sorted(file.name for file in waiting.iterdir())
+    return Exported(tuple(out / name for name in files), tuple(note for note in made.notes if "genai" not in note))
 
 
 def write_ort(graph: Path, out: Path) -> None:

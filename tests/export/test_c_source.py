@@ -38,7 +38,7 @@ def test_a_folder_is_replaced_only_when_it_is_one_of_ours(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("keep")
-    with pytest.raises(UsageError, match="something else"):
+    with pytest.raises(UsageError, match="other things"):
         write_folder(other, {"a.c": "1"}, {})
     assert [path.name for path in other.iterdir()] == ["mine.txt"]
 

@@ -45,6 +45,7 @@ def test_nothing_is_left_of_what_failed(tmp_path):
 def at_work(tmp_path):
     """A run of another process that writes to `out`, and the hidden folder in which it does."""
     run = subprocess.Popen([sys.executable, "-c", AT_WORK, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
     yield run, Path(run.stdout.readline().strip())
     run.kill()
     run.communicate()

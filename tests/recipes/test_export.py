@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from stillhouse.export.verify import Parity
 from stillhouse.models.factored import has_factors, save_model
 from stillhouse.recipes import export as exporting
 from stillhouse.recipes.export import RECORD, TARGETS, Target, export_student
+from tests.export.gguf_students import student
 from tests.export.opened import subject
-from tests.recipes.runs import calls, write
+from tests.recipes.runs import calls, start, write
 
 
 @pytest.mark.parametrize(
@@ -125,6 +127,19 @@ def test_an_unknown_runtime_is_refused_with_those_that_there_are(to, plain, tmp_
 
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.slow
+def test_the_next_export_puts_away_what_a_killed_one_left(tmp_path):
+    student("llama", tmp_path / "student")
+    killed = start("export", tmp_path / "student", "--to", "gguf", "--out", tmp_path / "out")
+    while killed.poll() is None and not any(tmp_path.glob(".out.partial-*/**/model.gguf")):
+        time.sleep(0.001)
+    killed.kill()
+    killed.communicate()
+    assert all(name in ("student", "out") or name.startswith(".out.partial-") for name in left(tmp_path))
+    export_student(tmp_path / "student", "gguf", tmp_path / "out")
+    assert left(tmp_path) == ["out", "student"]
 
 
 def test_what_cannot_be_exported_leaves_nothing(plain, tmp_path):
