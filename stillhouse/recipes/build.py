@@ -212,7 +212,7 @@ def make_task(recipe: TrainRecipe, rows: Rows, models: Sequence[Opened]) -> Task
     if recipe.task is TaskName.RATIONALE:
         return read_rationales(rows.inputs, first.reader, data.tokens, data.prefixes, data.packed)
     if recipe.task is TaskName.EMBEDDING:
-        return read_texts(rows.inputs, first.reader, data.tokens, Pooling(data.pooling))
+        return read_texts(rows.inputs, first.reader, data.tokens, Pooling(data.pooling), data.normalised)
     ids, padding = read_ids(rows.inputs, first.reader, data.tokens)
     known = rows.answers if rows.answers is not None else [None] * len(ids)
     classes, answers = int(first.config.num_labels), _numbers(known, models)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from stillhouse.inference.onnx_student import likeliest, shares
 from stillhouse.models.load import fingerprint, labels_of
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.cache import StageCache
-from stillhouse.recipes.compression import CompressRecipe, Heal
+from stillhouse.recipes.compression import CompressRecipe, Heal, pooled_as
 from stillhouse.recipes.datasets import datasets_behind
 from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.held_out import hold_out, read_parts
@@ -66,6 +66,8 @@ def compress(
     require("train", "compress a model")
     given = (Path(recipe.model), recipe.data.train, recipe.data.selection, recipe.data.test)
     check_out(recipe.out, RECORD, (home, *(each for each in given if each is not None and each.exists())))
+    if recipe.task is TaskName.EMBEDDING:
+        recipe = replace(recipe, data=pooled_as(recipe.model, recipe.data))
     started = time.monotonic()
     cache = StageCache(home, tell, fresh)
     with cache.locked():

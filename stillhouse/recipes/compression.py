@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 from stillhouse.compression.search import Goal
 from stillhouse.errors import UsageError
 from stillhouse.evaluation.answers import Terms
+from stillhouse.export.pooling import open_stack
 from stillhouse.export.subject import Kind
+from stillhouse.models.hub import fetch
+from stillhouse.models.load import locate
 from stillhouse.recipes.levers import LEVERS
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_seed, check_word
+from stillhouse.tasks.embedding import Pooling
 
-__all__ = ["CompressRecipe", "Heal", "task_of"]
+__all__ = ["CompressRecipe", "Heal", "pooled_as", "task_of"]
+
+POOLINGS = {"mean": Pooling.MEAN, "cls": Pooling.CLS, "lasttoken": Pooling.LAST}
+"""What Sentence-Transformers calls the ways of pooling that a smaller form can learn."""
 
 
 class Heal(StrEnum):
@@ -74,3 +81,16 @@ def task_of(model: str) -> TaskName:
             "`stillhouse compress` made, its folder `model`), or distil again with another --student."
         )
     return kinds[open_student(model).kind]
+
+
+def pooled_as(model: str, data: DataSection) -> DataSection:
+    """`data` read into vectors as a sentence encoder itself makes them; refuses what a smaller form cannot keep."""
+    stack = open_stack(fetch(locate(model)))
+    named = " + ".join(stack.modes)
+    if len(stack.dense) or named not in POOLINGS:
+        dense = " and goes through dense layers" if len(stack.dense) else ""
+        raise UsageError(
+            f"{model} pools by {named}{dense}, which a smaller form of it cannot keep. "
+            f"Give one that pools by {', '.join(POOLINGS)} with nothing but length 1 after it."
+        )
+    return replace(data, pooling=POOLINGS[named].value, normalised=stack.normalised)

@@ -65,7 +65,8 @@ def sample_ids(rows: Rows) -> list[str]:
 def signals_place(recipe: TrainRecipe, rows: Rows, home: Path) -> tuple[Path, str, str]:
     """The folder of a recipe's signals, and the hashes of the dataset and of the teacher that they are of."""
     data = recipe.data
-    dataset = hash_json([rows.hash, data.tokens, data.counts, *([data.pooling] if recipe.keep.embedding else [])])
+    vectors = [data.pooling, *([] if data.normalised else ["of their own length"])] if recipe.keep.embedding else []
+    dataset = hash_json([rows.hash, data.tokens, data.counts, *vectors])
     section = recipe.teacher
     asked = [[fingerprint(name) for name in section.names], list(section.weights), section.precision]
     teacher = hash_json([*asked, recipe.seed if recipe.keep.form == "samples" else None])

@@ -86,6 +86,8 @@ class DataSection:
     """For rationales, what is put before a question to ask for the answer, and for the reasons."""
     pooling: str = "mean"
     """For embeddings, how a text's token states become one vector: `mean`, `cls` or `last`."""
+    normalised: bool = True
+    """For embeddings, bring every vector to length 1."""
     crop: int = 0
     """For images, pixels by which a picture is moved at most while it is learnt."""
     flip: bool = False

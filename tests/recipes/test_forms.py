@@ -11,6 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 from transformers import (
+    AutoTokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -18,6 +19,9 @@ from transformers import (
     ResNetForImageClassification,
 )
 
+from stillhouse.export.pooling import open_stack
+from stillhouse.tasks.embedding import Pooling, read_texts, save_sentence_encoder
+from tests.models import tiny
 from tests.recipes.runs import Done, run, texts, write
 
 RECIPE = """
@@ -59,6 +63,21 @@ def pictures(tmp_path) -> Path:
 def small(folder: Path, data: str, *options: object) -> Done:
     place = ("--out", folder / "small", "--home", folder / "home", "--json", "--epochs", 1, "--trials", 1)
     return run("compress", folder / "whole", "--data", folder / data, *place, *options)
+
+
+def test_a_sentence_encoder_keeps_its_pooling_and_is_no_other_than_itself(tmp_path):
+    wrapped = AutoTokenizer.from_pretrained(tiny.save(tmp_path / "plain", tiny.encoder(), tiny.wordpiece()))
+    rows = [f"{one} {other} {third}" for one in tiny.WORDS for other in tiny.WORDS[:4] for third in tiny.WORDS[4:6]]
+    task = read_texts(rows, wrapped, 32, Pooling.CLS, normalised=False)
+    save_sentence_encoder(tmp_path / "whole", tiny.encoder(), wrapped, task, 32)
+    write(tmp_path / "rows.jsonl", [{"text": row} for row in rows])
+    done = small(tmp_path, "rows.jsonl", "--max-drop", 0.5, "--levers", "layers", "--tokens", 32)
+    assert done.code == 0, done.err
+    assert done.json["whole"]["quality"] == pytest.approx(1, abs=1e-4)
+    assert done.json["whole"]["damage"] == pytest.approx(0, abs=1e-4)
+    assert done.json["forms"][0]["words"].startswith("layers")
+    stack = open_stack(tmp_path / "small" / "model")
+    assert (stack.modes, stack.normalised) == (("cls",), False)
 
 
 def test_an_image_classifier_becomes_integers_with_fewer_channels(pictures):
