@@ -12,7 +12,7 @@ from stillhouse.bundle.certificate import Certificate
 from stillhouse.bundle.manifest import Featurizer, Manifest
 from stillhouse.bundle.prompt import PromptForm
 from stillhouse.export.folders import written_whole
-from stillhouse.models.hub import fetch
+from stillhouse.models.hub import fetch, files_of
 from stillhouse.models.load import locate
 from stillhouse.models.tokenizers import end_read
 from stillhouse.recipes.forms import Form, Forms
@@ -25,6 +25,8 @@ __all__ = ["RECORD", "Proof", "write_compressed"]
 
 RECORD = "compression.json"
 STUDENT, MODEL = "student", "model"
+OF_RUN = ("training.json", "record.json")
+"""What a training left beside its model: it tells of that run."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,22 @@ def write_compressed(forms: Forms, chosen: Form, record: CompressionRecord, proo
     recipe, certificate = forms.recipe, None if proof is None else proof.certificate
     with written_whole(recipe.out) as folder:
         shutil.copytree(chosen.graph.parent, folder / STUDENT)
-        kept = shutil.ignore_patterns(".*", "training.json", "metrics.jsonl", "record.json")
-        shutil.copytree(fetch(locate(chosen.model)), folder / MODEL, ignore=kept)
+        _copy_model(fetch(locate(chosen.model)), folder / MODEL)
         if proof is not None:
             write_json(folder / "certificate.json", proof.certificate.to_json())
             if recipe.task is TaskName.CLASSIFICATION:
                 write_json(folder / "stillhouse.json", _manifest(forms, chosen, proof).to_json())
         write_json(folder / RECORD, record.to_json())
         (folder / "report.html").write_text(compression_report.render(record, certificate), encoding="utf-8")
+
+
+def _copy_model(source: Path, target: Path) -> None:
+    """The model alone: the folder may be a user's own, in which much else lies."""
+    for file in files_of(source):
+        if file.name not in OF_RUN:
+            place = target / file.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
 
 
 def _manifest(forms: Forms, chosen: Form, proof: Proof) -> Manifest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from threading import Thread
 
 import pytest
 
-from stillhouse.models.hub import commit_of, only_local
+from stillhouse.models.hub import commit_of, files_of, only_local
 from tests.models import tiny
 from tests.structure.source import ROOT
 
@@ -90,3 +91,39 @@ def test_a_folder_needs_no_hub(tmp_path):
 
 def test_what_was_never_downloaded_has_no_commit():
     assert commit_of("no/such-encoder") is None
+
+
+def filled(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("{}")
+    return folder
+
+
+def named(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for file in files_of(folder)}
+
+
+def test_a_model_is_its_own_files_and_not_what_lies_beside_them(tmp_path):
+    own = {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt", "merges.txt", "chat_template.jinja"}
+    beside = {
+        "checkpoint-500/optimizer.pt",
+        "checkpoint-500/model.safetensors",
+        "runs/events",
+        "small/model/config.json",
+    }
+    torn = {"pytorch_model.bin", "training_args.bin", "optimizer.pt", "metrics.jsonl", ".hidden.json"}
+    assert named(filled(tmp_path, *own, *beside, *torn)) == own
+
+
+def test_where_there_are_no_safetensors_the_pickled_weights_are_the_model(tmp_path):
+    own = {"config.json", "pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"}
+    assert named(filled(tmp_path, *own, "training_args.bin")) == own
+
+
+def test_a_sentence_encoder_has_the_folders_that_it_names(tmp_path):
+    own = {"config.json", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/pytorch_model.bin"}
+    folder = filled(tmp_path / "own", *own, "model.safetensors", "3_Other/config.json", "../elsewhere/config.json")
+    parts = [{"path": path} for path in ("", "1_Pooling", "2_Dense", "../elsewhere", "4_Normalize")]
+    (folder / "modules.json").write_text(json.dumps(parts))
+    assert named(folder) == own | {"model.safetensors", "modules.json"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from shutil import copytree
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from stillhouse.errors import BundleError
 from stillhouse.inference.onnx_classifier import OnnxClassifier
 from stillhouse.models.tokenizers import read_ids
 from stillhouse.recipes.build import open_model
+from stillhouse.recipes.compression import task_of
 from stillhouse.recipes.reference import scores_of
 from stillhouse.recipes.sections import TaskName
 from stillhouse.tasks.classification import Classification
-from tests.recipes.compressions import TOPICS, fewer_bits, trained
+from tests.recipes.compressions import BITS, TOPICS, compress, fewer_bits, trained
 
 __all__ = ["fewer_bits", "trained"]
 
@@ -41,6 +42,21 @@ def test_of_long_texts_it_is_served_the_end_that_it_was_certified_on(fewer_bits,
     scores = scores_of(opened.model, Classification(certified, np.zeros((1, 1), np.int64), (TOPICS,)), [0])
     assert long.argmax() == int(scores.argmax())
     assert served.predict([f"thing1 matter1 {filler}"]).probabilities[0].tolist() == long.tolist()
+
+
+def test_of_the_folder_that_it_was_given_the_model_alone_goes_along(fewer_bits, trained, tmp_path):
+    copytree(trained / "whole", tmp_path / "whole")
+    for name in ("rows.jsonl", "test.jsonl"):
+        copyfile(trained / name, tmp_path / name)
+    for name in ("checkpoint-5/optimizer.pt", "runs/events", "earlier/model/config.json"):
+        (tmp_path / "whole" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "whole" / name).write_text("x")
+    done = compress(tmp_path, tmp_path / "whole", *BITS, home=fewer_bits[0] / "home")
+    assert done.code == 0, done.err
+    model = tmp_path / "whole" / "small" / "model"
+    own = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert own == {file.relative_to(model).as_posix() for file in model.rglob("*")}
+    assert task_of(str(model)) is TaskName.CLASSIFICATION
 
 
 def test_an_altered_graph_is_refused(fewer_bits, tmp_path):
