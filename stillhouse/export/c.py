@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,13 +22,14 @@ from stillhouse.export.c_source import Answers, Source, write_folder
 from stillhouse.export.c_text import text_source
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.verify import Parity, Samples, Tolerance, alike, answers, compare
+from stillhouse.models.pictures import processor_beside, shades_of
 
 __all__ = [
     "C_TOLERANCE",
     "Look",
     "export_c",
     "export_image_c",
-    "look_of",
+    "look_beside",
     "no_compiler",
     "verify_c",
     "verify_image_c",
@@ -56,7 +56,7 @@ def export_c(subject: Subject, out: Path, pixels: Bytes | None = None) -> Export
             "An image student in C computes in whole numbers, whose ranges are chosen by a few hundred real pictures. "
             "Give them as a .npz file with `images`: --pictures FILE"
         )
-    return export_image_c(subject.module, out, pixels, subject.labels[0], look_of(subject))
+    return export_image_c(subject.module, out, pixels, subject.labels[0], look_beside(subject))
 
 
 def export_image_c(
@@ -69,6 +69,8 @@ def export_image_c(
     """
     look, pixels = look or Look(), _checked(pixels)
     shape = (pixels.shape[3], pixels.shape[1], pixels.shape[2])
+    if not {len(look.mean), len(look.std)} <= {1, shape[0]}:
+        raise UsageError(f"The pictures have {shape[0]} channels; mean {look.mean} and std {look.std} are of others.")
     layers = read_layers(module, shape)
     if layers[-1].after[0] != len(labels):
         raise UsageError(f"The student has {layers[-1].after[0]} labels, and {len(labels)} names are given.")
@@ -96,7 +98,7 @@ def no_compiler() -> str | None:
 def verify_c(subject: Subject, folder: Path, samples: Samples) -> Parity:
     """The student in `folder`, compiled and run on `samples`, compared with the student itself."""
     compiler = require_compiler()
-    given = _bytes_of(samples, look_of(subject)) if subject.kind is Kind.IMAGE else lines_of(samples.texts)
+    given = _bytes_of(samples, look_beside(subject)) if subject.kind is Kind.IMAGE else lines_of(samples.texts)
     with Program(folder, compiler) as program:
         found = program.scores(given)
     if len(found) != samples.rows:
@@ -114,15 +116,9 @@ def verify_image_c(module: nn.Module, folder: Path, pixels: Bytes, look: Look | 
     return compare(alike(torch.cat(parts).numpy(), ()), alike(found.astype(np.float32), ()))
 
 
-def look_of(subject: Subject) -> Look:
+def look_beside(subject: Subject) -> Look:
     """How an image classifier sees pictures, by the processor beside it; with mean and std 0.5 where there is none."""
-    path = subject.folder / "preprocessor_config.json"
-    if not path.is_file():
-        return Look()
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if not told.get("do_normalize", True):
-        return Look((0.0,), (1.0,))
-    return Look(tuple(told.get("image_mean", (0.5,))), tuple(told.get("image_std", (0.5,))))
+    return Look(*shades_of(processor_beside(subject.folder)).of_whole)
 
 
 def _bytes_of(samples: Samples, look: Look) -> bytes:

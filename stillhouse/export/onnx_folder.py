@@ -18,6 +18,7 @@ from stillhouse.export.onnx import export_embedding, export_image, export_onnx
 from stillhouse.export.pooling import open_stack
 from stillhouse.export.subject import Exported, Kind, Subject
 from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare, compare_vectors, in_turn
+from stillhouse.models.pictures import PROCESSOR, edges_of, processor_beside, size_of
 from stillhouse.models.tokenizers import Ids
 
 __all__ = [
@@ -33,7 +34,7 @@ __all__ = [
 
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-BESIDE = ("config.json", "generation_config.json", "preprocessor_config.json", "sentence_bert_config.json")
+BESIDE = ("config.json", "generation_config.json", PROCESSOR, "sentence_bert_config.json")
 """Small files of a Transformers folder that runtimes and processors look for beside a model."""
 WRITTEN = 16
 """Tokens that a language model writes while it is compared."""
@@ -62,19 +63,9 @@ def export_onnx_folder(subject: Subject, out: Path) -> Exported:
 
 def image_size(subject: Subject) -> tuple[int, int, int]:
     """Channels, height and width of what an image model sees."""
-    config = subject.config
-    processor = subject.folder / "preprocessor_config.json"
-    size: Any = config.get("image_size")
-    if size is None and processor.is_file():
-        read = json.loads(processor.read_text(encoding="utf-8"))
-        size = (read.get("crop_size") if read.get("do_center_crop") else None) or read.get("size")
-    if isinstance(size, dict):
-        edge = size.get("shortest_edge")
-        size = (size.get("height", edge), size.get("width", edge))
-    if size is None:
-        size = 224
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
-    return int(config.get("num_channels", 3)), int(height), int(width)
+    found = edges_of(subject.config.get("image_size")) or size_of(processor_beside(subject.folder))
+    height, width = found or (224, 224)
+    return int(subject.config.get("num_channels", 3)), height, width
 
 
 def _writer(subject: Subject, graph: Path) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from stillhouse.errors import UsageError
 from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.subject import Subject
+from stillhouse.models.pictures import PROCESSOR, edges_of, processor_beside, shades_of
 
 __all__ = ["picture_steps"]
 
@@ -23,22 +23,21 @@ def picture_steps(subject: Subject) -> dict[str, Any]:
     channels, height, width = image_size(subject)
     if channels not in (1, 3):
         raise UsageError(f"{subject.folder} reads pictures of {channels} channels; a page has grey ones or colours.")
-    file = subject.folder / "preprocessor_config.json"
-    told: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    told = processor_beside(subject.folder)
     strange = [name for name in UNKNOWN if told.get(name)]
     filtered = FILTERS.get(told.get("resample", 2))
     if strange or filtered is None:
         raise UsageError(
-            f"{file} asks for {', '.join(strange) or 'a filter'} that the page does not know. It resizes (bilinear, "
-            "bicubic, Lanczos), crops the centre, scales and normalises."
+            f"{subject.folder / PROCESSOR} asks for {', '.join(strange) or 'a filter'} that the page does not know. "
+            "It resizes (bilinear, bicubic, Lanczos), crops the centre, scales and normalises."
         )
-    normal = told.get("do_normalize", True)
+    shades = shades_of(told)
     return {
         **_resize(told, height, width),
         "channels": channels,
-        "mean": _numbers(told.get("image_mean", 0.5) if normal else 0.0),
-        "std": _numbers(told.get("image_std", 0.5) if normal else 1.0),
-        "scale": told.get("rescale_factor", 1 / 255) if told.get("do_rescale", True) else 1.0,
+        "mean": list(shades.mean),
+        "std": list(shades.std),
+        "scale": shades.scale,
         "filter": filtered,
     }
 
@@ -46,22 +45,14 @@ def picture_steps(subject: Subject) -> dict[str, Any]:
 def _resize(told: Mapping[str, Any], height: int, width: int) -> dict[str, Any]:
     """To which size: of both edges (`exact`) or of the shorter one (`edge`), and what is cut out of its centre."""
     size = told.get("size")
-    if isinstance(size, int):
-        size = {"height": size, "width": size}
-    crop: Any = told.get("crop_size") if told.get("do_center_crop") else None
-    if isinstance(crop, int):
-        crop = {"height": crop, "width": crop}
+    whole, crop = edges_of(size), edges_of(told.get("crop_size")) if told.get("do_center_crop") else None
     edge = size.get("shortest_edge") if isinstance(size, dict) else None
     if edge and told.get("crop_pct") and edge < 384:
-        crop = {"height": edge, "width": edge}
+        crop = edge, edge
         edge = int(edge / told["crop_pct"])
-    cut = [crop["width"], crop["height"]] if crop else None
+    cut = [crop[1], crop[0]] if crop else None
     if edge and cut and told.get("do_resize", True):
         return {"resize": "edge", "width": edge, "height": edge, "crop": cut}
-    if isinstance(size, dict) and "height" in size and cut:
-        return {"resize": "exact", "width": size["width"], "height": size["height"], "crop": cut}
+    if whole and not edge and cut:
+        return {"resize": "exact", "width": whole[1], "height": whole[0], "crop": cut}
     return {"resize": "exact", "width": width, "height": height, "crop": None}
-
-
-def _numbers(value: Any) -> list[float]:
-    return [float(number) for number in value] if isinstance(value, list) else [float(value)]

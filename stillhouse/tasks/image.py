@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Layers, StudentOutput
+from stillhouse.models.pictures import edges_of, settings_of, shades_of, size_of
 from stillhouse.tasks.classification import classify
 
 __all__ = ["Augmentation", "ImageTask", "Look", "look_of", "read_images"]
@@ -175,21 +176,9 @@ def read_images(
 
 def look_of(source: Any) -> Look:
     """How an image processor of Transformers wants its pictures, or a vision model by its configuration (mean 0.5)."""
-    crops = getattr(source, "do_center_crop", False) and getattr(source, "crop_size", None)
-    given = crops or getattr(source, "size", None) or getattr(source, "image_size", None)
-    size: tuple[int, int] | None = None
-    if isinstance(given, int):
-        size = (given, given)
-    elif isinstance(given, list | tuple):
-        size = (given[0], given[1])
-    elif given:
-        named: dict[str, Any] = dict(given)
-        edge = named.get("shortest_edge")
-        size = (int(named.get("height") or edge or 0), int(named.get("width") or edge or 0))
-    normal = getattr(source, "do_normalize", None)
-    mean, std = ((0.5,), (0.5,)) if normal is None else ((0.0,), (1.0,))
-    if normal:
-        mean, std = tuple(source.image_mean), tuple(source.image_std)
+    told = settings_of(source)
+    size = size_of(told) or edges_of(getattr(source, "image_size", None))
+    mean, std = shades_of(told).of_whole
     channels = getattr(source, "num_channels", None) or (3 if len(mean) == 3 else None)
     return Look(size, channels, mean, std)
 

@@ -9,15 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from transformers import ViTImageProcessor
 
 from stillhouse.artifacts import hash_folder
 from stillhouse.errors import ExportMismatch, UsageError
 from stillhouse.export import c
-from stillhouse.export.c import C_TOLERANCE, Look, export_c, export_image_c, look_of, verify_c, verify_image_c
+from stillhouse.export.c import C_TOLERANCE, Look, export_c, export_image_c, look_beside, verify_c, verify_image_c
 from stillhouse.export.verify import Samples
+from stillhouse.export.web_picture import picture_steps
 from stillhouse.recipes.export import export_student
 from stillhouse.recipes.open_student import open_student
-from stillhouse.recipes.samples import draw_samples, reader_of
+from stillhouse.recipes.samples import draw_samples, read_samples, reader_of
 from tests.export.c_nets import LABELS, net, pictures
 from tests.export.c_programs import compiler
 from tests.export.c_subjects import text_subject
@@ -92,10 +95,31 @@ def test_a_transformers_resnet_is_written_too(tmp_path):
     student = open_student(tiny.save(tmp_path / "resnet", kinds.make("resnet-basic"), tiny.wordpiece()))
     bytes_ = np.random.default_rng(0).integers(256, size=(40, 16, 16, 3), dtype=np.uint8)
     export_c(student, tmp_path / "out", bytes_)
-    seen = look_of(student).seen(bytes_).numpy()
+    seen = look_beside(student).seen(bytes_).numpy()
     parity = verify_c(student, tmp_path / "out", Samples(pixels=seen, origin="noise"))
     assert parity.rows == 40
     assert parity.largest_difference < 0.2
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"image_mean": 0.4, "image_std": 0.25},
+        {"image_mean": [0.4] * 3, "image_std": [0.25] * 3, "do_rescale": True, "rescale_factor": 1 / 128},
+        {"image_mean": [120.0] * 3, "image_std": [60.0] * 3, "do_rescale": False},
+        {"do_normalize": False, "do_rescale": False},
+    ],
+)
+def test_pictures_are_seen_as_the_processor_beside_a_student_makes_them(told, tmp_path):
+    student = subject("vit", tmp_path)
+    processor = ViTImageProcessor(size={"height": 16, "width": 16}, **told)
+    processor.save_pretrained(student.folder)
+    bytes_ = np.random.default_rng(0).integers(256, size=(5, 16, 16, 3), dtype=np.uint8)
+    wanted = processor([Image.fromarray(one) for one in bytes_], return_tensors="np")["pixel_values"]
+    assert np.allclose(look_beside(student).seen(bytes_).numpy(), wanted, rtol=1e-5, atol=1e-5)
+    np.savez(tmp_path / "pictures.npz", images=bytes_)
+    assert np.allclose(read_samples(student, tmp_path / "pictures.npz").pixels, wanted, rtol=1e-5, atol=1e-5)
+    assert picture_steps(student)["mean"] in ([0.0], [0.4], [0.4] * 3, [120.0] * 3)
 
 
 def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
@@ -107,6 +131,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path):
         (lambda: export_c(llama, out), "c takes: classifier, image"),
         (lambda: export_c(vit, out), "real pictures"),
         (lambda: export_c(vit, out, some), "C"),
+        (lambda: export_image_c(net("flat"), out, some, NAMES, Look((0.1, 0.2), (0.3,))), "channels"),
         (lambda: export_image_c(net("flat"), out, some, NAMES[:2]), "4 labels, and 2 names"),
         (lambda: export_image_c(net("flat"), out, some.astype(np.float32), NAMES), "float32"),
         (lambda: export_image_c(net("flat"), out, some[:0], NAMES), "uint8"),

@@ -147,3 +147,6 @@ def test_the_size_of_images_is_the_configurations_or_the_processors(tmp_path):
         (resnet.folder / "preprocessor_config.json").write_text(json.dumps(written))
         assert image_size(resnet) == (3, *size)
     assert kinds.make("resnet-basic").config.num_channels == 3
+    (resnet.folder / "preprocessor_config.json").write_text('{"size": {"longest_edge": 64}}')
+    with pytest.raises(UsageError, match="does not say how high and how wide"):
+        image_size(resnet)

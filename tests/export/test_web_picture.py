@@ -92,6 +92,7 @@ PROCESSORS = {
     "bicubic": ViTImageProcessor(
         size={"height": 16, "width": 16}, resample=3, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.1]
     ),
+    "one number": ViTImageProcessor(size={"height": 16, "width": 16}, image_mean=0.4, image_std=0.3),
     "raw": ViTImageProcessor(size={"height": 16, "width": 16}, do_normalize=False),
     "cropped": ConvNextImageProcessor(size={"shortest_edge": 16}, crop_pct=0.8),
 }
@@ -132,3 +133,6 @@ def test_steps_that_the_page_does_not_know_are_refused(tmp_path):
         file.write_text(json.dumps(told | change))
         with pytest.raises(UsageError, match="the page does not know"):
             picture_steps(given)
+    file.write_text(json.dumps(told | {"size": {"longest_edge": 64}}))
+    with pytest.raises(UsageError, match="does not say how high and how wide"):
+        picture_steps(given)

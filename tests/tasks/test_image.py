@@ -190,6 +190,9 @@ def test_a_processor_says_how_pictures_should_look():
     made = ViTImageProcessor(size={"height": 16, "width": 12}, image_mean=[0.1, 0.2, 0.3], image_std=[0.5, 0.6, 0.7])
     assert look_of(made) == Look((16, 12), 3, (0.1, 0.2, 0.3), (0.5, 0.6, 0.7))
     assert look_of(ViTImageProcessor(do_normalize=False)).std == (1.0,)
+    assert look_of(ViTImageProcessor(image_mean=0.4, do_rescale=False)).mean == (0.4 / 255,)
+    with pytest.raises(UsageError, match="does not say how high and how wide"):
+        look_of(ViTImageProcessor(size={"longest_edge": 64}))
     assert look_of(ViTConfig(image_size=8, num_channels=1)) == Look((8, 8), 1)
 
 
