@@ -26,7 +26,7 @@ from stillhouse.models.tokenizers import read_ids
 from stillhouse.objectives.catalog import CATALOG
 from stillhouse.objectives.combine import WeightedSum
 from stillhouse.objectives.objective import Objective
-from stillhouse.recipes.read_rows import Rows, read_rows
+from stillhouse.recipes.read_rows import Rows, read_rows, spread
 from stillhouse.recipes.sections import SourceKind, StudentSection, TaskName
 from stillhouse.recipes.toml import fill
 from stillhouse.recipes.training import TrainRecipe
@@ -141,14 +141,13 @@ def _rows_of_importance(recipe: TrainRecipe, rows: Rows, opened: Opened) -> list
 
     They are spread evenly over the training part, so the same rows say the same.
     """
-    wanted = min(recipe.student.importance_rows, len(rows.train))
-    some = [rows.train[at * len(rows.train) // wanted] for at in range(wanted)]
+    some = spread(rows.train, recipe.student.importance_rows)
     answers = None if rows.answers is None else [rows.answers[row] for row in some]
     task = make_task(recipe, replace(rows, inputs=[rows.inputs[row] for row in some], answers=answers), [opened])
     task = task.still() if isinstance(task, ImageTask) else task
     opened.model.to(choose().device)
     size = recipe.source.batch
-    return [task.batch(range(start, min(wanted, start + size))).inputs for start in range(0, wanted, size)]
+    return [task.batch(range(start, min(len(some), start + size))).inputs for start in range(0, len(some), size)]
 
 
 def _labels(recipe: TrainRecipe, rows: Rows) -> int:

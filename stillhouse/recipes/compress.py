@@ -27,7 +27,7 @@ from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.held_out import hold_out, read_parts
 from stillhouse.recipes.provenance import versions
 from stillhouse.recipes.read_rows import Rows, read_rows
-from stillhouse.recipes.reference import Reference, scores_of
+from stillhouse.recipes.reference import Reference, answers_of, scores_of
 from stillhouse.recipes.sections import TaskName
 from stillhouse.recipes.write_compressed import RECORD, Proof, write_compressed
 from stillhouse.reports.compression_record import CompressionRecord, FormRecord, GoalRecord, TestRecord
@@ -211,7 +211,7 @@ def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
     def answers(name: str) -> Answers:
         (rows, some), (mine, its) = parts[name], said[name]
         predicted, confidence = likeliest(shares(mine, [mine.shape[1]], [heat]))
-        truths = forms.task_of(opened, rows).batch(list(some)).labels.numpy()
+        truths = answers_of(forms.task_of(opened, rows), some).numpy()
         return judge(predicted, confidence, its[:, None], truths)
 
     certificate = certify(

@@ -31,7 +31,7 @@ from stillhouse.recipes.learnt_bits import Learner, learn_bits
 from stillhouse.recipes.levers import BITS, SEEN, VOCABULARY, is_shaped, levers_of, parts_of, shaped
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
-from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.read_rows import Rows, spread
 from stillhouse.recipes.reference import Distance, Reference
 from stillhouse.recipes.sections import (
     DataSection,
@@ -49,7 +49,7 @@ from stillhouse.tasks.task import Task
 
 __all__ = ["Form", "Forms"]
 
-VERSION = 1
+VERSION = 2
 """Raised when a stage would make something else of the same inputs."""
 MEASURED, LOOKED, SAMPLED = 2_000, 64, 256
 """Rows that quality, importance and the ranges of activations are measured on, at most."""
@@ -108,7 +108,7 @@ class Forms:
     @property
     def measured(self) -> tuple[int, ...]:
         """The selection rows that quality is measured on."""
-        return self.rows.selection[:MEASURED]
+        return spread(self.rows.selection, MEASURED)
 
     @property
     def at_rest(self) -> Combination:
@@ -300,16 +300,14 @@ class Forms:
 
     def _samples(self, graph: Path, model: str) -> Samples:
         task, names = self.task_of(self._opened(model)), GraphModel(graph).inputs
-        rows = self.rows.train[:SAMPLED]
+        rows = spread(self.rows.train, SAMPLED)
         feeds = [task.batch(rows[at : at + 32]).inputs for at in range(0, len(rows), 32)]
         return Samples([{name: feed[name].numpy() for name in names} for feed in feeds])
 
     def _batches(self, opened: Opened) -> list[Mapping[str, Tensor]]:
         """Some training rows as a model reads them, evenly spread, by which it is told what of it matters."""
-        wanted = min(LOOKED, len(self.rows.train))
-        some = [self.rows.train[at * len(self.rows.train) // wanted] for at in range(wanted)]
-        task = self.task_of(opened)
-        return [task.batch(some[at : at + 16]).inputs for at in range(0, wanted, 16)]
+        some, task = spread(self.rows.train, LOOKED), self.task_of(opened)
+        return [task.batch(some[at : at + 16]).inputs for at in range(0, len(some), 16)]
 
     def _opened(self, name: str) -> Opened:
         torch.manual_seed(self.recipe.seed)
@@ -354,7 +352,7 @@ def _size(folder: Path) -> int:
 def _ms(graph: Path, task: Task, rows: Sequence[int]) -> float:
     """The median milliseconds of one row's pass on one thread, reading not included."""
     model = GraphModel(graph, threads=1)
-    feeds = [task.batch([row]).inputs for row in rows[:CALLS]]
+    feeds = [task.batch([row]).inputs for row in spread(rows, CALLS)]
     times: list[float] = []
     for at in range(CALLS + CALLS // 5):
         feed = feeds[at % len(feeds)]

@@ -15,7 +15,7 @@ from stillhouse.compression.qat import Bits, bake, freeze_ranges, observe, prepa
 from stillhouse.models.fold import fold_norms
 from stillhouse.models.stages import in_stages
 from stillhouse.recipes.build import Opened, make_objective, make_task
-from stillhouse.recipes.read_rows import Rows
+from stillhouse.recipes.read_rows import Rows, spread
 from stillhouse.recipes.training import TrainRecipe
 from stillhouse.tasks.image import ImageTask
 from stillhouse.teachers.local import Local
@@ -38,7 +38,7 @@ FROZEN = 0.8
 RATE = 1e-4
 """Peak learning rate where the recipe names none: what has learnt is only to be moved a little."""
 OBSERVED = 4
-"""Batches by which ranges begin."""
+"""Batches by which ranges begin, of rows from the whole of the file."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def learn_bits(learner: Learner, precision: str, folder: Path, tell: Listener) -
     varied = make_task(recipe, rows, [learner.student])
     still = varied.still() if isinstance(varied, ImageTask) else varied
     model = copy.deepcopy(learner.student.model).requires_grad_(True)
-    some = rows.train[: 16 * OBSERVED]
+    some = spread(rows.train, 16 * OBSERVED)
     batches = [still.batch(some[at : at + 16]).inputs for at in range(0, len(some), 16)]
     folded = in_stages(model)
     if folded:

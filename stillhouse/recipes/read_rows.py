@@ -20,7 +20,7 @@ from stillhouse.recipes.sections import DataSection, TaskName
 from stillhouse.tasks.explained import asked_twice
 from stillhouse.tasks.pairs import pair_of
 
-__all__ = ["Rows", "read_arrays", "read_rows"]
+__all__ = ["Rows", "read_arrays", "read_rows", "spread"]
 
 HELD_OUT = 10
 """One row in so many of `train` is kept from training where no selection file is given."""
@@ -70,6 +70,12 @@ def read_rows(section: DataSection, task: TaskName, seed: int) -> Rows:
     test = places[section.test] if section.test else selection
     known = answers if any(answer is not None for answer in answers) else None
     return Rows([given for given, _ in inputs], known, train, selection, test, digest)
+
+
+def spread(rows: Sequence[int], most: int) -> tuple[int, ...]:
+    """At most so many of `rows`, evenly spread: files are often sorted by class, so their first rows are of few."""
+    count = min(most, len(rows))
+    return tuple(rows[at * len(rows) // count] for at in range(count))
 
 
 def _three(section: DataSection) -> tuple[Path | None, ...]:

@@ -20,7 +20,7 @@ from stillhouse.tasks.task import Task
 from stillhouse.teachers.local import ANSWERS_AND_INSIDE, Local, ask
 from stillhouse.training.online import Online
 
-__all__ = ["Distance", "Reference", "scores_of"]
+__all__ = ["Distance", "Reference", "answers_of", "scores_of"]
 
 TOGETHER = 32
 
@@ -72,7 +72,7 @@ class Reference:
             return Distance(like["spearman"], 1.0, damage, like["neighbours"], like)
         said = scores_of(model, task, self.rows)
         mine, its = said.argmax(-1), self._said.argmax(-1)
-        labels = task.batch(list(self.rows)).labels[:, 0] if len(self.rows) else torch.zeros(0)
+        labels = answers_of(task, self.rows)[:, 0]
         known = labels >= 0
         damage = float(forward_kl(log_softmax(said), log_softmax(self._said)).mean())
         agreement = float((mine == its).double().mean())
@@ -102,6 +102,12 @@ def scores_of(model: nn.Module, task: Task, rows: Sequence[int]) -> Tensor:
         parts.append(said[:, 0].float().cpu())
     back: npt.NDArray[np.int64] = np.argsort(np.array(order, dtype=np.int64))
     return torch.cat(parts)[torch.from_numpy(back)]
+
+
+def answers_of(task: Task, rows: Sequence[int]) -> Tensor:
+    """The known answers of rows `[rows, fields]`, -1 for none; some at a time, since pictures come along."""
+    parts = [task.batch(rows[at : at + TOGETHER]).labels for at in range(0, len(rows), TOGETHER)]
+    return torch.cat(parts) if parts else torch.zeros((0, 1), dtype=torch.long)
 
 
 def _vectors(model: nn.Module, task: Task, rows: Sequence[int]) -> Tensor:

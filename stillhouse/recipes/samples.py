@@ -18,7 +18,7 @@ from stillhouse.export.subject import Kind, Subject
 from stillhouse.export.verify import Samples
 from stillhouse.models.load import load_image
 from stillhouse.models.tokenizers import NgramReader, Reader, TokenizerReader, open_reader
-from stillhouse.recipes.read_rows import read_arrays
+from stillhouse.recipes.read_rows import read_arrays, spread
 from stillhouse.tasks.image import look_of, read_images
 
 __all__ = ["Bytes", "draw_samples", "read_pictures", "read_samples", "reader_of"]
@@ -142,14 +142,14 @@ def _drawn(subject: Subject, count: int, random: np.random.Generator) -> Iterato
 
 
 def read_pictures(file: Path) -> Bytes:
-    """The first pictures of a .npz file with `images`, bytes `[rows, height, width]` or `[..., channels]`."""
+    """Pictures from the whole of a .npz file with `images`, bytes `[rows, height, width]` or `[..., channels]`."""
     try:
         images = read_arrays(file)["images"]
     except OSError as error:
         raise UsageError(f"The pictures {file} cannot be read: {error.strerror or error}.") from error
     if not len(images):
         raise UsageError(f"{file} holds no pictures. Give at least one.")
-    return images[: MOST[Kind.IMAGE]]
+    return images[list(spread(range(len(images)), MOST[Kind.IMAGE]))]
 
 
 def _pictures(subject: Subject, file: Path) -> Samples:

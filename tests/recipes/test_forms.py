@@ -12,6 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.trainers import BpeTrainer
 from transformers import (
     AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -19,7 +21,13 @@ from transformers import (
     ResNetForImageClassification,
 )
 
+from stillhouse.compression.search import Goal
 from stillhouse.export.pooling import open_stack
+from stillhouse.recipes.cache import StageCache
+from stillhouse.recipes.compression import CompressRecipe
+from stillhouse.recipes.forms import Forms
+from stillhouse.recipes.read_rows import read_rows
+from stillhouse.recipes.sections import DataSection, TaskName
 from stillhouse.tasks.embedding import Pooling, read_texts, save_sentence_encoder
 from tests.models import tiny
 from tests.recipes.runs import Done, run, texts, write
@@ -78,6 +86,21 @@ def test_a_sentence_encoder_keeps_its_pooling_and_is_no_other_than_itself(tmp_pa
     assert done.json["forms"][0]["words"].startswith("layers")
     stack = open_stack(tmp_path / "small" / "model")
     assert (stack.modes, stack.normalised) == (("cls",), False)
+
+
+def test_a_file_sorted_by_class_is_measured_on_all_classes(tmp_path):
+    folder = tmp_path / "whole"
+    BertForSequenceClassification(BertConfig(**tiny.SIZES, num_labels=5)).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tiny.wordpiece(), pad_token="[PAD]").save_pretrained(folder)
+    rows = [{"text": tiny.WORDS[row % 7], "label": row // 600} for row in range(3_000)]
+    data = DataSection(train=write(tmp_path / "rows.jsonl", rows), selection=tmp_path / "rows.jsonl", tokens=8)
+    recipe = CompressRecipe(
+        model=str(folder), task=TaskName.CLASSIFICATION, out=tmp_path / "small", data=data, goal=Goal(bytes=1e6)
+    )
+    read = read_rows(data, recipe.task, 0)
+    forms = Forms(recipe, data, read, StageCache(tmp_path / "home", [].append), tmp_path / "home")
+    counts = np.bincount([read.answers[row] for row in forms.measured])
+    assert (counts > 300).all()
 
 
 def test_an_image_classifier_becomes_integers_with_fewer_channels(pictures):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stillhouse.errors import UsageError
-from stillhouse.recipes.read_rows import read_rows
+from stillhouse.recipes.read_rows import read_rows, spread
 from stillhouse.recipes.sections import DataSection, TaskName
 
 
@@ -50,6 +50,13 @@ def test_files_of_their_own_are_parts(tmp_path):
     assert [rows.inputs[at] for at in rows.test] == ["row 200", "row 201"]
     assert [rows.inputs[at] for at in rows.selection] == ["row 100", "row 101", "row 102"]
     assert rows.answers is None, "vectors have no labels"
+
+
+def test_some_rows_come_from_the_whole_of_a_sorted_file():
+    labels = np.repeat(np.arange(10), 100)
+    assert set(labels[list(spread(range(1000), 25))]) == set(range(10))
+    assert spread((4, 7, 9), 8) == (4, 7, 9)
+    assert spread((), 8) == ()
 
 
 def test_conversations_come_as_they_are(tmp_path):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import BertForSequenceClassification, LlamaConfig, LlamaForCausalLM
 
-from stillhouse.recipes.reference import Reference, scores_of
+from stillhouse.recipes.reference import Reference, answers_of, scores_of
 from stillhouse.tasks.chat import ChatTask
 from stillhouse.tasks.classification import Classification
 from stillhouse.tasks.embedding import EmbeddingTask
+from stillhouse.tasks.image import read_images
 from tests.models import tiny
 
 IDS = [np.random.default_rng(at).integers(5, 50, size=4 + at % 5) for at in range(40)]
@@ -52,6 +55,18 @@ def test_scores_come_in_the_order_of_the_rows():
     model, rows = classifier(0), [7, 3, 30, 11]
     every = scores_of(model, task(np.zeros(40, dtype=np.int64)), range(40))
     assert torch.allclose(scores_of(model, task(np.zeros(40, dtype=np.int64)), rows), every[rows], atol=1e-5)
+
+
+def test_known_answers_are_read_without_holding_all_pictures_as_numbers():
+    labels = np.arange(2_000) % 7 - 1
+    pictures = read_images(np.zeros((2_000, 32, 32), dtype=np.uint8), labels.tolist())
+    tracemalloc.start()
+    found = answers_of(pictures, range(2_000))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[:, 0].tolist() == labels.tolist()
+    assert most < pictures.pixels.nbytes, "of floats they take four times as much"
+    assert answers_of(pictures, ()).shape == (0, 1)
 
 
 def test_vectors_are_compared_by_the_space_they_span():

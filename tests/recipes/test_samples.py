@@ -9,7 +9,7 @@ import pytest
 
 from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.recipes.open_student import open_student
-from stillhouse.recipes.samples import draw_samples, read_samples, reader_of
+from stillhouse.recipes.samples import draw_samples, read_pictures, read_samples, reader_of
 from tests.export.opened import subject
 from tests.recipes.runs import SYSTEM, chat, write
 
@@ -45,6 +45,13 @@ def test_models_get_drawn_rows(kind, rows, tmp_path):
         assert len(samples.texts) == rows
         assert max(int(ids.max()) for ids in samples.ids) < 60
         assert len({len(ids) for ids in samples.ids}) > 1
+
+
+def test_pictures_come_from_the_whole_of_a_sorted_file(tmp_path):
+    np.savez(tmp_path / "images.npz", images=np.repeat(np.arange(10, dtype=np.uint8), 400).reshape(-1, 1, 1))
+    found = read_pictures(tmp_path / "images.npz")
+    assert found.shape == (1_000, 1, 1)
+    assert np.bincount(found.ravel()).tolist() == [100] * 10
 
 
 def test_images_are_read_as_the_model_wants_them(tmp_path):
