@@ -14,7 +14,7 @@ from stillhouse.export.subject import Kind
 from stillhouse.models.hub import fetch
 from stillhouse.models.load import locate
 from stillhouse.recipes.levers import LEVERS
-from stillhouse.recipes.open_student import open_student
+from stillhouse.recipes.open_student import kind_of
 from stillhouse.recipes.sections import DataSection, TaskName, TrainingSection, check_least, check_seed, check_word
 from stillhouse.tasks.embedding import Pooling
 
@@ -80,7 +80,7 @@ def task_of(model: str) -> TaskName:
             f"{model} is a bundle, which was made small already. Give the Transformers folder of a model (of one that "
             "`stillhouse compress` made, its folder `model`), or distil again with another --student."
         )
-    return kinds[open_student(model).kind]
+    return kinds[kind_of(model)]
 
 
 def pooled_as(model: str, data: DataSection) -> DataSection:

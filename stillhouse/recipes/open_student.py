@@ -18,7 +18,7 @@ from stillhouse.models.load import load_classifier, load_encoder, load_image, lo
 from stillhouse.recipes.write_bundle import TRAINED
 from stillhouse.students.trained import load_trained
 
-__all__ = ["check_files", "open_student"]
+__all__ = ["check_files", "kind_of", "open_student"]
 
 MANIFEST = "stillhouse.json"
 TOKENIZER = "tokenizer.json"
@@ -33,20 +33,38 @@ def open_student(path: Path | str) -> Subject:
     a causal language model (or adapters of one), a text classifier, an image classifier or a sentence encoder.
     """
     require("train", "open a student for export")
-    if Path(path).is_file():
-        raise UsageError(f"{path} is a file. Give the folder of a bundle or of a Transformers model.")
-    folder = fetch(locate(str(path)))
+    folder = _folder(path)
     if (folder / MANIFEST).is_file():
         return _bundle(folder)
+    openers: dict[Kind, Callable[[Path], Subject]] = {
+        Kind.CLASSIFIER: _classifier,
+        Kind.IMAGE: _image,
+        Kind.EMBEDDING: _embedding,
+        Kind.LANGUAGE_MODEL: _writer,
+    }
+    return openers[kind_of(folder)](folder)
+
+
+def kind_of(path: Path | str) -> Kind:
+    """What the student at `path` does, by what its files say of it; no weights are read. Raises as `open_student`."""
+    folder = _folder(path)
+    if (folder / MANIFEST).is_file():
+        return Kind.CLASSIFIER
     if (folder / SETTINGS).is_file():
-        return _writer(folder)
+        return Kind.LANGUAGE_MODEL
     if (folder / STACK).is_file():
-        return _embedding(folder, folder / _first_part(folder))
+        return Kind.EMBEDDING
     if not (folder / "config.json").is_file():
         raise UsageError(
             f"{folder} holds neither {MANIFEST} (a bundle) nor config.json (a Transformers model). Give one of these."
         )
-    return _opener(folder)(folder)
+    return _kind_by_class(folder)
+
+
+def _folder(path: Path | str) -> Path:
+    if Path(path).is_file():
+        raise UsageError(f"{path} is a file. Give the folder of a bundle or of a Transformers model.")
+    return fetch(locate(str(path)))
 
 
 def check_files(bundle: Path, files: dict[str, str]) -> None:
@@ -87,24 +105,24 @@ def _bundle(folder: Path) -> Subject:
     )
 
 
-def _opener(folder: Path) -> Callable[[Path], Subject]:
-    """What opens a Transformers folder, by the class that its configuration names."""
+def _kind_by_class(folder: Path) -> Kind:
+    """What the model of a Transformers folder does, by the class that its configuration names."""
     try:
         written: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         names = tuple(written.get("architectures") or ())
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    for ending, opener in (
-        ("ForImageClassification", _image),
-        ("ForSequenceClassification", _classifier),
-        ("ForCausalLM", _writer),
-        ("LMHeadModel", _writer),
-        ("ForMaskedLM", _embedding),
-        ("ForPreTraining", _embedding),
-        ("Model", _embedding),
+    for ending, kind in (
+        ("ForImageClassification", Kind.IMAGE),
+        ("ForSequenceClassification", Kind.CLASSIFIER),
+        ("ForCausalLM", Kind.LANGUAGE_MODEL),
+        ("LMHeadModel", Kind.LANGUAGE_MODEL),
+        ("ForMaskedLM", Kind.EMBEDDING),
+        ("ForPreTraining", Kind.EMBEDDING),
+        ("Model", Kind.EMBEDDING),
     ):
         if any(name.endswith(ending) for name in names):
-            return opener
+            return kind
     raise UsageError(
         f"{folder} holds a {', '.join(names) or 'model of no named class'}. What can be opened: bundles, causal "
         "language models, text classifiers, image classifiers and sentence encoders."
@@ -127,8 +145,8 @@ def _image(folder: Path) -> Subject:
     return _subject(Kind.IMAGE, load_image(str(folder)).model, folder, None)
 
 
-def _embedding(folder: Path, part: Path | None = None) -> Subject:
-    inner = part or folder
+def _embedding(folder: Path) -> Subject:
+    inner = folder / _first_part(folder) if (folder / STACK).is_file() else folder
     return _subject(Kind.EMBEDDING, load_encoder(str(inner)).model.eval(), folder, inner / TOKENIZER)
 
 

@@ -13,7 +13,7 @@ from stillhouse.errors import UsageError
 from stillhouse.recipes.compression import CompressRecipe, pooled_as, task_of
 from stillhouse.recipes.sections import DataSection, TaskName
 from tests.export.test_pooling import folder
-from tests.models import tiny
+from tests.models import kinds, tiny
 
 
 def recipe(**changes) -> CompressRecipe:
@@ -31,8 +31,19 @@ def test_what_makes_no_sense_is_refused():
             recipe(**changes)
 
 
-def test_the_task_follows_from_the_model(tmp_path):
-    assert task_of(str(tiny.save(tmp_path / "encoder", tiny.encoder("bert"), tiny.wordpiece()))) is TaskName.EMBEDDING
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        ("bert", TaskName.EMBEDDING),
+        ("bert-classifier", TaskName.CLASSIFICATION),
+        ("resnet-basic", TaskName.IMAGE),
+        ("llama", TaskName.CHAT),
+    ],
+)
+def test_the_task_follows_from_the_model_before_its_weights_are_read(kind, task, tmp_path):
+    model = tiny.save(tmp_path / "model", kinds.make(kind), tiny.wordpiece())
+    (model / "model.safetensors").unlink()
+    assert task_of(str(model)) is task
 
 
 @pytest.mark.parametrize(
