@@ -57,9 +57,16 @@ def export(
             show_default="everything",
         ),
     ] = None,
-    project: Annotated[str, typer.Option(help="Of a server: whose they are.")] = "default",
+    project: Annotated[
+        str | None,
+        typer.Option(help="Of a server: whose they are; by default the project `default`'s.", show_default=False),
+    ] = None,
     home: Annotated[
-        Path | None, typer.Option(help="Of a server: the folder that holds everything.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="The folder that holds everything: what a server keeps, and the npm packages of an export to the web.",
+            show_default=False,
+        ),
     ] = None,
     database: Annotated[
         str | None,
@@ -78,11 +85,11 @@ def export(
     distill` and `stillhouse import` read them. Keys are not exported. Servers may run meanwhile.
     """
     if student is not None:
-        if what or home or database:
+        if what or project or database:
             raise UsageError(
-                "--what, --home and --database are for what a server keeps; leave them out with a student."
+                "--what, --project and --database are for what a server keeps; leave them out with a student."
             )
-        _student(student, to, out, (verify, pictures), json)
+        _student(student, to, out, (verify, pictures, home), json)
         return
     if to or verify or pictures:
         raise UsageError(
@@ -90,33 +97,33 @@ def export(
         )
     if out.is_file():
         raise UsageError(f"--out {out} is a file. Name a folder.")
-    place, where = settings.home(home), settings.database(database)
+    place, where, owner = settings.home(home), settings.database(database), project or "default"
 
     async def work() -> dict[str, int]:
         with Transfer(progress(), unit="lines") as told:
-            return await export_kept(place, where, project, what or list(What), out, told)
+            return await export_kept(place, where, owner, what or list(What), out, told)
 
     counts = asyncio.run(work())
     if json:
-        emit({"out": str(out), "project": project, "lines": counts})
+        emit({"out": str(out), "project": owner, "lines": counts})
         return
     for name, count in counts.items():
         words().print(f"{out / name}: {count} lines", markup=False, highlight=False, soft_wrap=True)
 
 
-def _student(student: str, to: str | None, out: Path, files: tuple[Path | None, Path | None], json: bool) -> None:
+def _student(student: str, to: str | None, out: Path, paths: tuple[Path | None, ...], json: bool) -> None:
     """Export a student, and say what became of it."""
     require("train", "export a student")
     from stillhouse.recipes.export import TARGETS, export_student
 
     if to is None:
         raise UsageError(f"Say what to export {student} to: --to with one of {', '.join(TARGETS)}.")
-    console, (verify, pictures) = progress(), files
+    console, (verify, pictures, home) = progress(), paths
 
     def tell(line: str) -> None:
         console.print(f"{line} ...", markup=False, highlight=False, style="dim")
 
-    outcome = export_student(student, to, out, verify, tell, pictures)
+    outcome = export_student(student, to, out, verify, tell, pictures, home)
     if json:
         emit({"out": str(out), **outcome.to_json()})
         return

@@ -43,6 +43,8 @@ class Target:
     """Why what was written cannot be run on this machine, where it cannot; such an export is kept unverified."""
     calibrated: Callable[[Subject, Path, Bytes], Exported] | None = None
     """Writes a student of pictures whose ranges are chosen by real ones, where that runtime has such."""
+    fetching: Callable[[Subject, Path, Path], Exported] | None = None
+    """Writes with what is fetched once and kept in a home, its last argument, where that runtime needs such."""
     dense: bool = False
     """Whether low-rank factors are multiplied out, since whoever reads it knows none."""
 
@@ -89,7 +91,8 @@ def _web() -> Target:
     from stillhouse.export.web import export_web
     from stillhouse.export.web_check import WEB_TOLERANCE, no_node, verify_web
 
-    return Target(partial(export_web, home=settings.home()), verify_web, WEB_TOLERANCE, no_node)
+    write = partial(export_web, home=settings.home())
+    return Target(write, verify_web, WEB_TOLERANCE, no_node, fetching=export_web)
 
 
 def _transformers_js() -> Target:
@@ -155,15 +158,17 @@ def export_student(
     file: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
     pictures: Path | None = None,
+    home: Path | None = None,
 ) -> Outcome:
     """Export `student` into the folder `out`, which appears whole and verified, or not at all.
 
     It is compared on the rows of `file`, else on `pictures` or on rows that are drawn. By the `pictures` of a .npz file
-    ranges are chosen where a runtime computes in whole numbers. Raises UsageError, BundleError, or ExportMismatch where
-    the export does not answer as the student.
+    ranges are chosen where a runtime computes in whole numbers. What a runtime fetches is kept in `home`, by default
+    that of the settings. Raises UsageError, BundleError, or ExportMismatch where the export does not answer as the
+    student.
     """
     target = _target(to)
-    write, absent = _writer(target, to, pictures), target.absent()
+    write, absent = _writer(target, to, pictures, home), target.absent()
     if absent and file is not None:
         raise UsageError(absent)
     kept = (Path(student), *([file] if file else []), *([pictures] if pictures else []))
@@ -198,10 +203,11 @@ def _target(name: str) -> Target:
     return TARGETS[name]()
 
 
-def _writer(target: Target, to: str, pictures: Path | None) -> Callable[[Subject, Path], Exported]:
-    """What writes a student, with the ranges that `pictures` show where there are any."""
+def _writer(target: Target, to: str, pictures: Path | None, home: Path | None) -> Callable[[Subject, Path], Exported]:
+    """What writes a student, with the ranges that `pictures` show where there are any, or with what is in `home`."""
     if pictures is None:
-        return target.write
+        fetching = target.fetching
+        return target.write if fetching is None or home is None else lambda subject, out: fetching(subject, out, home)
     if target.calibrated is None:
         takers = ", ".join(name for name, each in TARGETS.items() if each().calibrated)
         raise UsageError(f"An export to {to} chooses no ranges by pictures; these do: {takers}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stillhouse.export.web_runtime import RUNTIME
 from tests.recipes.runs import calls, run, write
 
 
@@ -28,6 +29,7 @@ def test_wrong_use_is_told(plain, tmp_path):
         ((student, "--out", out), "Say what to export"),
         ((student, "--to", "tea", "--out", out), "Choose one of: onnx"),
         ((student, "--to", "onnx", "--what", "files", "--out", out), "are for what a server keeps"),
+        ((student, "--to", "onnx", "--project", "default", "--out", out), "are for what a server keeps"),
         (("--to", "onnx", "--out", out), "Name its bundle"),
         ((tmp_path / "none", "--to", "onnx", "--out", out), "is no folder"),
         ((student, "--to", "onnx", "--out", out, "--verify", tmp_path / "none"), "is not there"),
@@ -36,6 +38,18 @@ def test_wrong_use_is_told(plain, tmp_path):
         assert done.code == 2, arguments
         assert told in done.json["error"]["message"]
     assert not out.exists()
+
+
+def test_a_page_is_made_of_the_packages_in_the_home_that_is_named(plain, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STILLHOUSE_HOME", raising=False)
+    archive = tmp_path / "home" / "web" / RUNTIME.archive
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"another archive")
+    done = run("export", plain / "student", "--to", "web", "--home", tmp_path / "home", "--out", tmp_path / "out")
+    assert done.code == 2
+    assert f"{archive} is not {RUNTIME.name}" in " ".join(done.err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_what_a_server_keeps_is_exported_without_a_student(tmp_path):
