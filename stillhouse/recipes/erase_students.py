@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from stillhouse.bundle.manifest import read_manifest
 from stillhouse.data.versions import is_reference, parse_reference
 from stillhouse.errors import BundleError
 from stillhouse.recipes.datasets import LABELLED, PROJECT, ROWS
+from stillhouse.reports.compression_record import RECORD as COMPRESSED
 from stillhouse.storage.dataset_records import version_folder
 from stillhouse.storage.store import Store
 from stillhouse.storage.tuning_records import TunedModel
@@ -27,6 +29,13 @@ HEAD = """\
 # Train it again without them:
 #   {command}
 
+"""
+COMPRESSED_HEAD = """\
+# {title}
+# It was made smaller by {data}, which lost {rows} rows of a person who was erased ({erasure}).
+# Compress the model that it was made from once more, by what is left of the rows. Where that model has learnt from the
+# person too, train it again first.
+{command}
 """
 
 
@@ -114,7 +123,7 @@ def write_retraining(
     """A recipe in a folder that trains a student again on what is left; the command that does it. None where nothing
     is left, or it is not known how it learnt.
 
-    `request` is that of the job that made a tuned model.
+    `request` is that of the job that made a tuned model. A compressed model has no recipe: its command is written down.
     """
     if left.successors.get(learner.data) is None:
         return None
@@ -127,6 +136,11 @@ def write_retraining(
             f"curl $STILLHOUSE_URL/v1/fine_tuning/jobs -H 'content-type: application/json' "
             f'-H "authorization: Bearer $STILLHOUSE_API_KEY" -d @{place}'
         )
+    if (learner.folder / COMPRESSED).is_file():
+        command = _compress_command(learner, left)
+        if command is not None:
+            _write(folder / f"{name}.sh", COMPRESSED_HEAD, learner, erasure, command)
+        return command
     place = folder / f"{name}.toml"
     if (learner.folder / "stillhouse.json").is_file():
         options, verb = _distill_options(learner, left), "distill --recipe"
@@ -137,6 +151,29 @@ def write_retraining(
     command = f"stillhouse {verb} {place}"
     _write_toml(place, options, learner, erasure, command)
     return command
+
+
+def _compress_command(learner: Learner, left: Left) -> str | None:
+    """The command that compressed a model, with other rows and into another folder; None where it is not told, or
+    there are no rows left to heal on."""
+    record: Any = json.loads((learner.folder / COMPRESSED).read_text(encoding="utf-8"))
+    told = [part for word in shlex.split(record["run"]["command"]) for part in _parts(word)]
+    if told[:2] != ["stillhouse", "compress"]:
+        return None
+    words: list[str] = []
+    for word in told:
+        swapped = f"{learner.folder}-again" if words[-1:] in (["--out"], ["-o"]) else _swapped(word, left)
+        if swapped is None:
+            words.pop()  # the option whose rows are all gone
+        else:
+            words.append(swapped)
+    return shlex.join(words) if "--data" in words else None
+
+
+def _parts(word: str) -> list[str]:
+    """An option and its value, where one word says both."""
+    name, sign, value = word.partition("=")
+    return [name, value] if sign and name.startswith("--") else [word]
 
 
 def _distill_options(learner: Learner, left: Left) -> dict[str, Any] | None:
@@ -201,11 +238,15 @@ def _without_nulls(value: Any) -> Any:
 def _write_toml(place: Path, options: Mapping[str, Any], learner: Learner, erasure: str, command: str) -> None:
     import tomlkit
 
-    head = HEAD.format(
+    _write(place, HEAD, learner, erasure, command, tomlkit.dumps(dict(options)))
+
+
+def _write(place: Path, head: str, learner: Learner, erasure: str, command: str, options: str = "") -> None:
+    told = head.format(
         title=f"{learner.name} without a person", data=learner.data, rows=learner.rows, erasure=erasure, command=command
     )
     waiting = place.with_name(f".{place.name}.writing")
-    waiting.write_text(head + tomlkit.dumps(dict(options)), encoding="utf-8")
+    waiting.write_text(told + options, encoding="utf-8")
     waiting.replace(place)
 
 

@@ -19,11 +19,10 @@ from stillhouse.recipes.forms import Form, Forms
 from stillhouse.recipes.sections import TaskName
 from stillhouse.recipes.write_bundle import student_files, write_json
 from stillhouse.reports import compression_report
-from stillhouse.reports.compression_record import CompressionRecord
+from stillhouse.reports.compression_record import RECORD, CompressionRecord
 
 __all__ = ["RECORD", "Proof", "write_compressed"]
 
-RECORD = "compression.json"
 STUDENT, MODEL = "student", "model"
 OF_RUN = ("training.json", "record.json")
 """What a training left beside its model: it tells of that run."""

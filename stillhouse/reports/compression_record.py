@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["CompressionRecord", "FormRecord", "GoalRecord", "TestRecord"]
+__all__ = ["RECORD", "CompressionRecord", "FormRecord", "GoalRecord", "TestRecord"]
+
+RECORD = "compression.json"
+"""The file by which a folder is known as what a compression left."""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,33 @@ def test_a_training_run_is_told_with_its_data_swapped(tmp_path):
     assert "teacher" not in told
 
 
+@pytest.mark.parametrize("bundle", [True, False])
+def test_a_compressed_model_is_told_as_the_command_that_compresses_it_again(bundle, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = "stillhouse compress 'my model' --data mail@1 --selection=mail@2 --test mail@3 --target-mb 5 --out small"
+    (folder / "compression.json").write_text(json.dumps({"run": {"command": command}}))
+    if bundle:
+        (folder / "stillhouse.json").write_text("{}")
+    learner = Learner("small", folder, "compression", "mail@1", 3)
+    left = Left("default", {"mail@1": "mail@4", "mail@2": None})
+    again = write_retraining(tmp_path / "again", learner, "erasure-1", left)
+    words = f"stillhouse compress 'my model' --data mail@4 --test mail@3 --target-mb 5 --out {folder}-again"
+    assert again == words
+    [place] = (tmp_path / "again").iterdir()
+    told = place.read_text().splitlines()
+    assert [line for line in told if not line.startswith("#")] == [words]
+    assert any("mail@1, which lost 3 rows" in line for line in told)
+
+
+@pytest.mark.parametrize("command", ["", "stillhouse compress model --data mail@2 --test mail@1 --out small"])
+def test_where_a_program_compressed_it_or_no_rows_are_left_no_command_is_made_up(command, tmp_path):
+    (tmp_path / "compression.json").write_text(json.dumps({"run": {"command": command}}))
+    learner = Learner("small", tmp_path, "compression", "mail@1", 3)
+    left = Left("default", {"mail@1": "mail@4", "mail@2": None})
+    assert write_retraining(tmp_path / "again", learner, "e", left) is None
+
+
 def test_a_job_is_told_as_the_request_that_ordered_it(tmp_path):
     learner = Learner("ft:base:x", tmp_path, "job", "file-1", 2, "ftjob-1")
     command = write_retraining(
