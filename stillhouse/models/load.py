@@ -37,6 +37,7 @@ __all__ = [
     "ImageModel",
     "blocks_of",
     "fingerprint",
+    "fingerprint_all",
     "labels_of",
     "load_causal",
     "load_classifier",
@@ -54,6 +55,10 @@ float16 is not offered: activations of some models exceed its 65,504, and small 
 
 MINILM = "minilm"
 """The name of the encoder that the `minilm` extra brings."""
+SAYING = ("*.json", "*.jinja", "*.txt", "*.model")
+"""Files of a model's folder, or one level below, that say how it reads and answers."""
+TOLD = ("training.json", "record.json")
+"""What a run tells of itself beside them."""
 _TROUBLE = (OSError, ValueError, KeyError, SafetensorError)
 
 
@@ -307,6 +312,20 @@ def fingerprint(name: str) -> str:
         return hash_json([hash_file(file) for file in files if file.is_file()])
     _configuration(name)
     return commit_of(name) or name
+
+
+def fingerprint_all(name: str) -> str:
+    """What identifies a model with all that says how it reads and answers: special tokens, chat template, pooling.
+
+    Signals and students of earlier versions are known by `fingerprint`, which leaves those out.
+    """
+    folder = Path(locate(name))
+    if not folder.is_dir():
+        return fingerprint(name)
+    found = sorted({file for kind in SAYING for place in ("", "*/") for file in folder.glob(place + kind)})
+    named = {file.relative_to(folder).as_posix(): file for file in found if file.is_file() and file.name not in TOLD}
+    said = {name: hash_file(file) for name, file in named.items() if not name.startswith(".")}
+    return hash_json([fingerprint(name), said])
 
 
 def _configuration(name: str) -> Any:

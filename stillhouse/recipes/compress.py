@@ -18,7 +18,7 @@ from stillhouse.export.folders import check_out
 from stillhouse.export.graph_model import GraphModel
 from stillhouse.extras import require
 from stillhouse.inference.onnx_student import likeliest, shares
-from stillhouse.models.load import fingerprint, labels_of
+from stillhouse.models.load import fingerprint_all, labels_of
 from stillhouse.recipes.build import open_model
 from stillhouse.recipes.cache import StageCache
 from stillhouse.recipes.compression import CompressRecipe, Heal, pooled_as
@@ -220,7 +220,7 @@ def _certify(forms: Forms, chosen: Form, calibration: Rows) -> Proof:
         selection=answers("selection"),
         terms=forms.recipe.terms,
         provenance={
-            "model": fingerprint(forms.recipe.model),
+            "model": fingerprint_all(forms.recipe.model),
             "data_sha256": forms.rows.hash,
             **datasets_behind([data.train, data.selection, data.test]),
             "form": dict(chosen.combination),

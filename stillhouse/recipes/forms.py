@@ -22,7 +22,7 @@ from stillhouse.compression.search import PRECISION, Combination, Prediction, Se
 from stillhouse.export.graph_model import GraphModel
 from stillhouse.export.onnx_folder import GRAPH, export_onnx_folder
 from stillhouse.export.subject import Kind, Logits
-from stillhouse.models.load import fingerprint
+from stillhouse.models.load import fingerprint_all
 from stillhouse.recipes import learnt_bits
 from stillhouse.recipes.build import Opened, make_task, open_model, save_student
 from stillhouse.recipes.cache import Artifact, StageCache
@@ -96,7 +96,7 @@ class Forms:
         self.levers = levers_of(self.whole.model, recipe.task, recipe.levers)
         self._depends = {
             "version": VERSION,
-            "model": fingerprint(recipe.model),
+            "model": fingerprint_all(recipe.model),
             "task": recipe.task.value,
             "data": [rows.hash, str(self._reading())],
             "seed": recipe.seed,
@@ -189,7 +189,7 @@ class Forms:
                 save_student(recipe, folder / FLOATS, floats, self.task_of(student))
             return f"{done.steps:,} steps, best held-out loss {done.loss:.4f}"
 
-        inputs = self._depends | {"form": fingerprint(form.model), "precision": precision}
+        inputs = self._depends | {"form": fingerprint_all(form.model), "precision": precision}
         inputs |= {"healing": asdict(self.recipe.healing)}
         made = self.cache.stage("bits", "It learns its integers from the whole model", inputs, make)
         floats = made.path / FLOATS
@@ -220,7 +220,7 @@ class Forms:
             (folder / "form.json").write_text(json.dumps(record, indent=1))
             return f"{record['bytes'] / 1e6:.2f} MB, {record['ms']:.2f} ms, quality {distance.quality:.2%}"
 
-        inputs = self._depends | {"form": fingerprint(model)} | inputs
+        inputs = self._depends | {"form": fingerprint_all(model)} | inputs
         done = self.cache.stage("form", f"Measured: {self.describe(combination)}", inputs, make)
         told = json.loads((done.path / "form.json").read_text())
         distance = Distance(**told.pop("distance"))
@@ -295,7 +295,7 @@ class Forms:
             graph = next(path for path in export_onnx_folder(open_student(model), folder).files if path.name == GRAPH)
             return f"{graph.stat().st_size / 1e6:.2f} MB in float32"
 
-        inputs = self._depends | {"model": fingerprint(model)}
+        inputs = self._depends | {"model": fingerprint_all(model)}
         return self.cache.stage("export", "The graph is written", inputs, make).path
 
     def _samples(self, graph: Path, model: str) -> Samples:

@@ -24,6 +24,7 @@ from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.models.load import (
     blocks_of,
     fingerprint,
+    fingerprint_all,
     labels_of,
     load_causal,
     load_classifier,
@@ -101,6 +102,22 @@ def test_a_fingerprint_follows_weights_configuration_and_tokenizer(folder, tmp_p
     assert changed != before
     tiny.save(folder, tiny.encoder(seed=1), tiny.wordpiece())
     assert fingerprint(str(folder)) not in (before, changed)
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json", "1_Pooling/config.json"]
+)
+def test_all_that_says_how_a_model_reads_and_answers_identifies_it(file, folder):
+    before, weights = fingerprint_all(str(folder)), fingerprint(str(folder))
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text('{"pooling_mode_cls_token": true}')
+    changed = fingerprint_all(str(folder))
+    assert changed != before
+    (folder / ".cache").mkdir()
+    for own in ("training.json", "record.json", ".stage.json", ".cache/some.json"):
+        (folder / own).write_text("{}")
+    assert fingerprint_all(str(folder)) == changed
+    assert fingerprint(str(folder)) == weights, "signals that a teacher gave are found again"
 
 
 def test_other_names_are_taken_as_they_are():

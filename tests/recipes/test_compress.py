@@ -11,7 +11,7 @@ import pytest
 from stillhouse.artifacts import hash_folder
 from stillhouse.errors import UsageError
 from stillhouse.inference.onnx_classifier import OnnxClassifier
-from stillhouse.models.load import fingerprint
+from stillhouse.models.load import fingerprint_all
 from stillhouse.recipes.compression import task_of
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.sections import TaskName
@@ -76,7 +76,7 @@ def test_a_rerun_does_nothing_again(small, trained):
 def test_figures_of_a_form_belong_to_the_whole_model_beside_which_it_was_measured(small, trained):
     kept = (small[0] / "home" / "stages").glob("form-*/.stage.json")
     depends = [json.loads(file.read_text())["inputs"] for file in kept]
-    whole = fingerprint(str(trained / "whole"))
+    whole = fingerprint_all(str(trained / "whole"))
     assert {each["model"] for each in depends} == {whole}
     assert len({each["form"] for each in depends}) > 1
 

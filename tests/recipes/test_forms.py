@@ -21,6 +21,7 @@ from transformers import (
     ResNetForImageClassification,
 )
 
+from stillhouse.artifacts import hash_file
 from stillhouse.compression.search import Goal
 from stillhouse.export.pooling import open_stack
 from stillhouse.recipes.cache import StageCache
@@ -86,6 +87,19 @@ def test_a_sentence_encoder_keeps_its_pooling_and_is_no_other_than_itself(tmp_pa
     assert done.json["forms"][0]["words"].startswith("layers")
     stack = open_stack(tmp_path / "small" / "model")
     assert (stack.modes, stack.normalised) == (("cls",), False)
+
+
+def test_what_is_kept_of_a_model_is_not_taken_for_one_that_pools_otherwise(tmp_path):
+    wrapped = AutoTokenizer.from_pretrained(tiny.save(tmp_path / "plain", tiny.encoder(), tiny.wordpiece()))
+    rows = [f"{one} {other}" for one in tiny.WORDS for other in tiny.WORDS[:6]]
+    write(tmp_path / "rows.jsonl", [{"text": row} for row in rows])
+    served = set()
+    for pooling in (Pooling.MEAN, Pooling.CLS):
+        save_sentence_encoder(tmp_path / "whole", tiny.encoder(), wrapped, read_texts(rows, wrapped, 32, pooling), 32)
+        done = small(tmp_path, "rows.jsonl", "--max-drop", 0.5, "--levers", "precision", "--tokens", 32)
+        assert done.code == 0, done.err
+        served.add(hash_file(tmp_path / "small" / "student" / "model.onnx"))
+    assert len(served) == 2
 
 
 def test_a_file_sorted_by_class_is_measured_on_all_classes(tmp_path):
