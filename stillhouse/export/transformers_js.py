@@ -19,11 +19,11 @@ from stillhouse.export.onnx_folder import open_graph
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare
 from stillhouse.export.web_check import served_shares
+from stillhouse.export.web_text import TOKENS, tokens_read
 
 __all__ = ["calibrate", "export_transformers_js", "verify_transformers_js"]
 
 CONFIG = "config.json"
-TOKENS = 512
 SURE = 1e-7
 """What a label lacks to certainty at least, so that its log-odds are a number."""
 
@@ -147,8 +147,9 @@ def _tokenizer_config(subject: Subject) -> dict[str, Any]:
     beside = subject.folder / "tokenizer_config.json"
     if subject.manifest is None and beside.is_file():
         told: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
-        return told
-    limit = subject.manifest.featurizer.max_tokens if subject.manifest else TOKENS
+        own = told.get("model_max_length")  # of a tokenizer without a limit it is a very large number
+        return {**told, "model_max_length": tokens_read(subject.config, int(own or TOKENS))}
+    limit = subject.manifest.featurizer.max_tokens if subject.manifest else tokens_read(subject.config)
     padding = Tokenizer.from_file(str(subject.tokenizer)).id_to_token(0)
     return {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": limit, "pad_token": padding}
 

@@ -22,14 +22,12 @@ from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
 from stillhouse.export.web_picture import picture_steps
 from stillhouse.export.web_runtime import RUNTIME, TOKENIZERS, fetch_package
-from stillhouse.export.web_text import character_tables, ngram_reader, tokenizer_reader
+from stillhouse.export.web_text import character_tables, ngram_reader, tokenizer_reader, tokens_read
 
 __all__ = ["export_web"]
 
 PAGE = Path(__file__).with_name("page")
 DESCRIPTION = "student.json"
-TOKENS = 512
-"""Tokens that a text classifier without a bundle reads at most, where its configuration allows more or does not say."""
 
 
 def export_web(subject: Subject, out: Path, home: Path) -> Exported:
@@ -101,14 +99,8 @@ def _reading(subject: Subject) -> dict[str, Any]:
         if manifest is not None:
             reader = tokenizer_reader(tokenizer, manifest.featurizer.max_tokens, manifest.featurizer.keep)
         else:
-            reader = tokenizer_reader(tokenizer, _tokens(subject.config), "start")
+            reader = tokenizer_reader(tokenizer, tokens_read(subject.config), "start")
     return {"characters": character_tables(), "reader": reader}
-
-
-def _tokens(config: Mapping[str, Any]) -> int:
-    """How many tokens a Transformers classifier reads."""
-    positions = int(config.get("max_position_embeddings") or TOKENS)
-    return min(TOKENS, positions - (2 if config.get("model_type") in ("roberta", "xlm-roberta", "camembert") else 0))
 
 
 def _description(subject: Subject, model: str, sizes: Sizes) -> dict[str, Any]:

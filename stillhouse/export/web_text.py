@@ -10,15 +10,19 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
-__all__ = ["Table", "character_tables", "ngram_reader", "tokenizer_reader"]
+__all__ = ["TOKENS", "Table", "character_tables", "ngram_reader", "tokenizer_reader", "tokens_read"]
 
 Table = list[int]
 """Characters of a kind as lengths of runs, from the first character on: without, with, without, ..."""
+TOKENS = 512
+"""Tokens that a text classifier without a bundle reads at most, where its configuration allows more or does not say."""
+AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
+"""Models that count positions from the one after the padding's, and so have two fewer."""
 SYLLABLES = range(0xAC00, 0xD7A4)
 """Korean syllables: which parts each has is arithmetic, the same in every version of Unicode."""
 BLOCK = 256
@@ -33,6 +37,12 @@ def character_tables() -> dict[str, Table]:
         "space": _runs(str.isspace),
         "unassigned": _runs(lambda character: unicodedata.category(character) == "Cn"),
     }
+
+
+def tokens_read(config: Mapping[str, Any], most: int = TOKENS) -> int:
+    """How many tokens a Transformers classifier reads: `most`, where it has positions for as many."""
+    positions = int(config.get("max_position_embeddings") or most)
+    return min(most, positions - (2 if config.get("model_type") in AFTER_PADDING else 0))
 
 
 def ngram_reader(buckets: int, limit: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from stillhouse.bundle.manifest import read_manifest
 from stillhouse.errors import UsageError
@@ -101,8 +102,26 @@ def test_it_says_where_long_texts_are_read_otherwise_than_served(keep, tmp_path)
 def test_a_folder_of_transformers_is_taken(tmp_path):
     source = tiny.save(tmp_path / "source", kinds.make("bert-classifier"), tiny.wordpiece())
     export_transformers_js(open_student(source), tmp_path / "student")
-    told = told_by_node("pipeline.mjs", str(tmp_path / "student"), "fp32", questions={"texts": ["my money"]})
-    assert {entry["label"] for entry in told["told"][0]} == {"LABEL_0", "LABEL_1"}
+    asked = {"texts": ["my money", "my money " * 100]}
+    told = told_by_node("pipeline.mjs", str(tmp_path / "student"), "fp32", questions=asked)
+    assert [{entry["label"] for entry in row} for row in told["told"]] == [{"LABEL_0", "LABEL_1"}] * 2
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("bert", tiny.POSITIONS), ("roberta", tiny.POSITIONS - 2)])
+def test_texts_are_cut_to_the_positions_that_a_model_has(kind, tokens, tmp_path):
+    config = AutoConfig.for_model(kind, **tiny.SIZES, pad_token_id=1 if kind == "roberta" else 0)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    source = tiny.save(tmp_path / "source", model, tiny.wordpiece())
+    beside = source / "tokenizer_config.json"
+    told = json.loads(beside.read_text())
+    for own, limit in ((10**30, tokens), (None, tokens), (16, 16)):
+        beside.write_text(json.dumps(told | {"model_max_length": own}))
+        export_transformers_js(open_student(source), tmp_path / "student")
+        written = json.loads((tmp_path / "student" / "tokenizer_config.json").read_text())
+        assert written == told | {"model_max_length": limit}
+    beside.unlink()
+    export_transformers_js(open_student(source), tmp_path / "student")
+    assert json.loads((tmp_path / "student" / "tokenizer_config.json").read_text())["model_max_length"] == tokens
 
 
 def test_what_it_cannot_take_is_refused(tmp_path):
