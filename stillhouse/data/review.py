@@ -113,11 +113,11 @@ def settled(review: StoredReview, said: Mapping[str, Any], skips: bool) -> Store
 def items_of_review(review: StoredReview) -> Iterator[Item]:
     """What a review that is done gives to learn from: a corrected item, and where there are two answers a preference.
 
-    An answer that is wrong and was not corrected gives nothing.
+    An answer that is wrong and was not corrected gives nothing; nor does a review whose item was erased.
     """
     told: Mapping[str, Any] = orjson.loads(review.content)
     said: Mapping[str, Any] = told.get("said") or {}
-    if review.state is not ReviewState.DONE or not said:
+    if review.state is not ReviewState.DONE or not said or "item" not in told:
         return
     item = item_from_json(told["item"])
     if said["verdict"] == "right":

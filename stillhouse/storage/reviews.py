@@ -63,20 +63,27 @@ class Reviews:
     async def list(
         self, project: str, state: ReviewState | None = ReviewState.WAITING, most: int | None = None
     ) -> list[StoredReview]:
-        """Those in a state, or all; the ones that are worth most first."""
-        query = select(REVIEWS).where(REVIEWS.c.project == project)
+        """Those in a state, or all; the ones that are worth most first. Those whose key was destroyed are left out."""
+        query = select(REVIEWS).where(REVIEWS.c.project == project).order_by(REVIEWS.c.worth.desc(), REVIEWS.c.id)
         if state is not None:
             query = query.where(REVIEWS.c.state == state.value)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query.order_by(REVIEWS.c.worth.desc(), REVIEWS.c.id).limit(most))).all()
-        return await self._opened(project, [_review(row) for row in rows])
+        found: list[StoredReview] = []
+        seen = 0
+        while most is None or len(found) < most:
+            async with self._database.reading() as connection:
+                rows = (await connection.execute(query.limit(most).offset(seen))).all()
+            found += await self._opened(project, [_review(row) for row in rows])
+            seen += len(rows)
+            if most is None or len(rows) < most:
+                break
+        return found[:most]
 
     async def get(self, project: str, review_id: str) -> StoredReview | None:
-        """One by its id, None when there is none."""
+        """One by its id, None when there is none, or its key was destroyed."""
         query = select(REVIEWS).where(REVIEWS.c.project == project, REVIEWS.c.id == review_id)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).first()
-        return None if row is None else (await self._opened(project, [_review(row)]))[0]
+        return next(iter(await self._opened(project, [] if row is None else [_review(row)])), None)
 
     async def settle(self, project: str, one: StoredReview) -> None:
         """Keep what was said of one: its state and content."""
@@ -107,7 +114,7 @@ class Reviews:
 
     async def _opened(self, project: str, found: Sequence[StoredReview]) -> list[StoredReview]:
         opened = await self._vault.opened([(each.content, _place(project, each.id)) for each in found])
-        return [replace(each, content=content or b"{}") for each, content in zip(found, opened, strict=True)]
+        return [replace(each, content=content) for each, content in zip(found, opened, strict=True) if content]
 
 
 def _place(project: str, review_id: str) -> Place:

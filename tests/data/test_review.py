@@ -102,3 +102,8 @@ def test_what_says_nothing_gives_nothing(verdict):
     done = reviewed(UNSURE, verdict=verdict)
     assert done.state is (ReviewState.SKIPPED if verdict == "skip" else ReviewState.DONE)
     assert list(items_of_review(done)) == []
+
+
+def test_a_review_whose_item_was_erased_teaches_nothing():
+    erased = replace(reviewed(UNSURE, verdict="right"), content=orjson.dumps({"said": {"verdict": "right"}}))
+    assert list(items_of_review(erased)) == []

@@ -51,3 +51,14 @@ async def test_only_what_waits_is_cleared(reviews):
     assert await reviews.clear("p") == 1
     assert await reviews.counts("p") == {"done": 1}
     assert await reviews.get("p", "review_2") is None
+
+
+async def test_reviews_whose_key_was_destroyed_are_passed_over_and_hide_no_others(reviews, store):
+    await store.vault.make("terminal:ada")
+    theirs = [replace(one(number, 1.0), subject="ada") for number in (1, 2, 3)]
+    await reviews.add("p", [*theirs, one(4), replace(one(5, 0.1), subject="bob")])
+    await store.vault.shred("p", "ada", "terminal:ada")
+    assert [each.id for each in await reviews.list("p", most=1)] == ["review_4"]
+    assert [each.id for each in await reviews.list("p", most=2)] == ["review_4", "review_5"]
+    assert [each.id for each in await reviews.list("p")] == ["review_4", "review_5"]
+    assert await reviews.get("p", "review_1") is None
