@@ -21,7 +21,7 @@ from stillhouse.export.c_readme import read_me
 from stillhouse.export.c_source import Answers, Source, write_folder
 from stillhouse.export.c_text import text_source
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
-from stillhouse.export.verify import Parity, Samples, Tolerance, alike, answers, compare
+from stillhouse.export.verify import Parity, Samples, Tolerance, answers, compare, shares
 from stillhouse.models.pictures import processor_beside, shades_of
 
 __all__ = [
@@ -103,7 +103,7 @@ def verify_c(subject: Subject, folder: Path, samples: Samples) -> Parity:
         found = program.scores(given)
     if len(found) != samples.rows:
         raise ExportMismatch(f"The student in {folder} answered {len(found)} rows of {samples.rows}.")
-    return compare(answers(subject, samples), alike(found.astype(np.float32), subject.fields))
+    return compare(answers(subject, samples), shares(found.astype(np.float32), subject.fields))
 
 
 def verify_image_c(module: nn.Module, folder: Path, pixels: Bytes, look: Look | None = None) -> Parity:
@@ -113,7 +113,7 @@ def verify_image_c(module: nn.Module, folder: Path, pixels: Bytes, look: Look | 
         found = program.scores(pixels.tobytes())
     with torch.no_grad():
         parts = [_logits(module.eval(), look.seen(pixels[at : at + 256])) for at in range(0, len(pixels), 256)]
-    return compare(alike(torch.cat(parts).numpy(), ()), alike(found.astype(np.float32), ()))
+    return compare(shares(torch.cat(parts).numpy(), ()), shares(found.astype(np.float32), ()))
 
 
 def look_beside(subject: Subject) -> Look:

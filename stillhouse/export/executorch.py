@@ -22,7 +22,7 @@ from stillhouse.export.folders import written_into
 from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.pooling import Stack, open_stack
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
-from stillhouse.export.verify import Parity, Samples, alike, answers, compare, compare_vectors
+from stillhouse.export.verify import Parity, Samples, answers, compare, compare_vectors, shares
 from stillhouse.extras import require
 
 __all__ = ["FORMS", "MODEL", "SIGNATURE", "export_executorch", "run_executorch", "verify_executorch"]
@@ -181,7 +181,7 @@ def verify_executorch(subject: Subject, folder: Path, samples: Samples) -> Parit
     expected = answers(subject, samples)
     if subject.kind is Kind.EMBEDDING:
         return compare_vectors(expected[0], said)
-    return compare(expected, alike(said, subject.fields))
+    return compare(expected, shares(said, subject.fields))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from stillhouse.errors import ExportMismatch, ModelFailed, UsageError
 from stillhouse.export.pooling import open_stack
 from stillhouse.export.subject import Kind, Subject
-from stillhouse.export.verify import Parity, Samples, Tolerance, alike, answers, compare, compare_vectors
+from stillhouse.export.verify import Parity, Samples, Tolerance, answers, compare, compare_vectors, shares
 from stillhouse.extras import require
 
 __all__ = ["TOLERANCES", "LlamaRuntime", "read_alike", "verify_in_llama"]
@@ -121,7 +121,7 @@ class LlamaRuntime:
         speak: Callable[[Sequence[int]], Floats] = self.next_token if self.kind is Kind.LANGUAGE_MODEL else self.pooled
         said = np.stack([speak(ids.tolist()) for ids in samples.ids])
         if self.kind is not Kind.EMBEDDING:
-            return alike(said, subject.fields)
+            return shares(said, subject.fields)
         if open_stack(subject.folder).normalised:
             said /= np.linalg.norm(said, axis=1, keepdims=True).clip(1e-12)
         return [said]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from stillhouse.errors import UsageError
 from stillhouse.export.causal import Cache, cache_of, export_causal, genai_config
 from stillhouse.export.onnx import export_embedding, export_image, export_onnx
 from stillhouse.export.pooling import open_stack
-from stillhouse.export.subject import Exported, Kind, Subject
-from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare, compare_vectors, in_turn
+from stillhouse.export.subject import Exported, Kind, Subject, copy_files
+from stillhouse.export.verify import Floats, Parity, Samples, answers, compare, compare_vectors, in_turn, shares
 from stillhouse.models.pictures import PROCESSOR, edges_of, processor_beside, size_of
 from stillhouse.models.tokenizers import Ids
 
@@ -33,7 +32,6 @@ __all__ = [
 ]
 
 GRAPH, SIGNATURE = "model.onnx", "signature.json"
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 BESIDE = ("config.json", "generation_config.json", PROCESSOR, "sentence_bert_config.json")
 """Small files of a Transformers folder that runtimes and processors look for beside a model."""
 WRITTEN = 16
@@ -56,7 +54,7 @@ def export_onnx_folder(subject: Subject, out: Path) -> Exported:
         notes = (f"sentence_embedding is the {' + '.join(stack.modes)} of the tokens' states{length}.",)
     else:
         notes = _writer(subject, graph)
-    _copy_files(subject, out)
+    copy_files(subject, out, BESIDE if subject.manifest is None else ())
     write_signature(subject, out, open_graph(graph))
     return Exported(tuple(sorted(path for path in out.rglob("*") if path.is_file())), notes)
 
@@ -75,17 +73,6 @@ def _writer(subject: Subject, graph: Path) -> tuple[str, ...]:
         return (f"No genai_config.json: onnxruntime-genai decodes no {subject.family} by these inputs and outputs.",)
     _write(graph.parent / "genai_config.json", layout)
     return ()
-
-
-def _copy_files(subject: Subject, out: Path) -> None:
-    if subject.manifest is None:
-        for name in BESIDE:
-            if (subject.folder / name).is_file():
-                shutil.copyfile(subject.folder / name, out / name)
-    if subject.tokenizer is not None:
-        for name in TOKENIZER:
-            if (subject.tokenizer.parent / name).is_file():
-                shutil.copyfile(subject.tokenizer.parent / name, out / name)
 
 
 def write_signature(subject: Subject, out: Path, session: Any) -> None:
@@ -150,7 +137,7 @@ def verify_onnx_folder(subject: Subject, folder: Path, samples: Samples, graph: 
         )
     if subject.kind is Kind.EMBEDDING:
         return compare_vectors(answers(subject, samples)[0], found)
-    return compare(answers(subject, samples), alike(found, subject.fields))
+    return compare(answers(subject, samples), shares(found, subject.fields))
 
 
 def _compare_writing(subject: Subject, session: Any, samples: Samples) -> Parity:
@@ -160,7 +147,7 @@ def _compare_writing(subject: Subject, session: Any, samples: Samples) -> Parity
         written, scores = decode(session, cache, ids, WRITTEN)
         first.append(scores)
         same += written == _by_transformers(subject.module, ids, len(written))
-    [expected], [found] = answers(subject, samples), alike(np.stack(first), ())
+    [expected], [found] = answers(subject, samples), shares(np.stack(first), ())
     return Parity(same / samples.rows, float(np.abs(expected - found).max()), samples.rows)
 
 

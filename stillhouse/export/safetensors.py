@@ -25,8 +25,9 @@ from transformers.utils import logging as transformers_logging
 from stillhouse.errors import UsageError
 from stillhouse.export.card import model_card
 from stillhouse.export.pooling import open_stack
-from stillhouse.export.subject import Exported, Kind, Logits, Subject
-from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare, compare_vectors, in_turn
+from stillhouse.export.subject import Exported, Kind, Logits, Subject, copy_files
+from stillhouse.export.verify import Floats, Parity, Samples, answers, compare, compare_vectors, in_turn, shares
+from stillhouse.models.pictures import PROCESSOR
 from stillhouse.models.tokenizers import Ids
 
 __all__ = ["export_safetensors", "verify_safetensors"]
@@ -37,8 +38,7 @@ LOADERS: dict[Kind, Any] = {
     Kind.EMBEDDING: AutoModel,
     Kind.LANGUAGE_MODEL: AutoModelForCausalLM,
 }
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
-BESIDE = ("preprocessor_config.json", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+BESIDE = (PROCESSOR, "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
 ROLES = {
     "pad_token": ("[PAD]", "<pad>"),
     "unk_token": ("[UNK]", "<unk>"),
@@ -70,20 +70,14 @@ def export_safetensors(subject: Subject, out: Path) -> Exported:
         _classifier_parts(subject, out)
         notes = ("Load it with SentenceTransformer: encode() gives the logits of the labels.",)
     else:
-        _copy_files(subject, out)
+        _copy_parts(subject, out)
     (out / "README.md").write_text(model_card(subject), encoding="utf-8")
     return Exported(tuple(sorted(path for path in out.rglob("*") if path.is_file())), notes)
 
 
-def _copy_files(subject: Subject, out: Path) -> None:
+def _copy_parts(subject: Subject, out: Path) -> None:
     """What lies beside the weights: tokenizer, image processor, parts of Sentence-Transformers."""
-    for name in BESIDE:
-        if (subject.folder / name).is_file():
-            shutil.copyfile(subject.folder / name, out / name)
-    if subject.tokenizer is not None:
-        for name in TOKENIZER:
-            if (subject.tokenizer.parent / name).is_file():
-                shutil.copyfile(subject.tokenizer.parent / name, out / name)
+    copy_files(subject, out, BESIDE)
     if (subject.folder / "modules.json").is_file():
         open_stack(subject.folder)  # refuses parts that are not known, and so were not looked at
         parts: list[dict[str, Any]] = json.loads((subject.folder / "modules.json").read_text(encoding="utf-8"))
@@ -169,7 +163,7 @@ def verify_safetensors(subject: Subject, folder: Path, samples: Samples) -> Pari
         found: Floats = in_turn(samples.ids, speak).astype(np.float32)
     if subject.kind is Kind.EMBEDDING:
         return compare_vectors(answers(subject, samples)[0], found)
-    return compare(answers(subject, samples), alike(found, subject.fields))
+    return compare(answers(subject, samples), shares(found, subject.fields))
 
 
 def _same_kind(subject: Subject, loaded: nn.Module) -> Subject:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 from stillhouse.bundle.manifest import Manifest
 from stillhouse.errors import UsageError
 
-__all__ = ["Exported", "Kind", "Logits", "Subject", "refuse_kind"]
+__all__ = ["Exported", "Kind", "Logits", "Subject", "copy_files", "refuse_kind"]
+
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 @final
@@ -89,3 +92,12 @@ def refuse_kind(subject: Subject, target: str, *taken: Kind) -> None:
     """Stop where a subject is none of the kinds that an exporter takes."""
     if subject.kind not in taken:
         raise UsageError(f"{subject.folder} is of the kind {subject.kind}; {target} takes: {', '.join(taken)}.")
+
+
+def copy_files(subject: Subject, out: Path, beside: Sequence[str] = ()) -> None:
+    """Copy a student's tokenizer, and of the files named in `beside` those that lie in its folder."""
+    wanted = [subject.folder / name for name in beside]
+    wanted += [subject.tokenizer.parent / name for name in TOKENIZER] if subject.tokenizer else []
+    for file in wanted:
+        if file.is_file():
+            shutil.copyfile(file, out / file.name)

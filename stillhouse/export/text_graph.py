@@ -18,7 +18,7 @@ from stillhouse.errors import MissingExtra, UsageError
 from stillhouse.export.graph import OPSET
 from stillhouse.export.onnx_folder import GRAPH, export_onnx_folder, open_graph, write_signature
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
-from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare, compare_vectors
+from stillhouse.export.verify import Floats, Parity, Samples, answers, compare, compare_vectors, shares
 from stillhouse.extras import install, missing
 from stillhouse.models.tokenizers import Ids
 
@@ -66,7 +66,7 @@ def verify_text_graph(subject: Subject, folder: Path, samples: Samples) -> Parit
     found: Floats = np.concatenate([session.run([name], {"text": np.array([text])})[0] for text in samples.texts])
     if subject.kind is Kind.EMBEDDING:
         return compare_vectors(answers(subject, samples)[0], found)
-    return compare(answers(subject, samples), alike(found, subject.fields))
+    return compare(answers(subject, samples), shares(found, subject.fields))
 
 
 def _read(subject: Subject, texts: Sequence[str]) -> tuple[Ids, ...]:

@@ -17,7 +17,7 @@ from stillhouse.errors import UsageError
 from stillhouse.export.onnx import export_onnx
 from stillhouse.export.onnx_folder import open_graph
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
-from stillhouse.export.verify import Floats, Parity, Samples, alike, answers, compare
+from stillhouse.export.verify import Floats, Parity, Samples, answers, compare, shares
 from stillhouse.export.web_check import served_shares
 from stillhouse.export.web_text import TOKENS, tokens_read
 
@@ -101,9 +101,9 @@ def verify_transformers_js(subject: Subject, folder: Path, samples: Samples) -> 
     scores: Floats = np.concatenate(rows)
     expected = answers(subject, samples) if subject.manifest is None else served_shares(subject, samples)
     if len(subject.fields) == 1:
-        return compare(expected, alike(scores, subject.fields))
-    shares = (1 / (1 + np.exp(-scores))).astype(np.float32)
-    return compare(expected, np.split(shares, np.cumsum(subject.fields)[:-1], axis=1))
+        return compare(expected, shares(scores, subject.fields))
+    each = (1 / (1 + np.exp(-scores))).astype(np.float32)
+    return compare(expected, np.split(each, np.cumsum(subject.fields)[:-1], axis=1))
 
 
 def _write_graphs(subject: Subject, folder: Path) -> None:

@@ -20,12 +20,12 @@ __all__ = [
     "Parity",
     "Samples",
     "Tolerance",
-    "alike",
     "answers",
     "check",
     "compare",
     "compare_vectors",
     "in_turn",
+    "shares",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -38,8 +38,8 @@ class Parity:
     """How alike two students answer the same rows."""
 
     agreement: float
-    """Share of rows on which every field's answer is the same, 0..1; of language models: the next token's, of
-    embeddings: the nearest other row."""
+    """Share of rows on which every field's answer is the same, 0..1; of language models: all tokens that are written
+    while they are compared, which may be the next one alone; of embeddings: the nearest other row."""
     largest_difference: float
     """The largest difference of any label's probability, 0..1; of embeddings: of any of a vector's numbers."""
     rows: int
@@ -113,9 +113,9 @@ def answers(subject: Subject, samples: Samples) -> list[Floats]:
                 subject.module(pixel_values=torch.from_numpy(samples.pixels[at : at + TOGETHER])).logits.numpy()
                 for at in range(0, samples.rows, TOGETHER)
             ]
-            return alike(np.concatenate(found), subject.fields)
+            return shares(np.concatenate(found), subject.fields)
         said = in_turn(samples.ids, _speaker(subject))
-    return [said] if subject.kind is Kind.EMBEDDING else alike(said, subject.fields)
+    return [said] if subject.kind is Kind.EMBEDDING else shares(said, subject.fields)
 
 
 def _speaker(subject: Subject) -> Callable[[Ids, Ids], Floats]:
@@ -142,7 +142,7 @@ def in_turn(rows: Sequence[Ids], speak: Callable[[Ids, Ids], Floats]) -> Floats:
     return np.concatenate(parts)[np.argsort(order, kind="stable")]
 
 
-def alike(logits: Floats, fields: Sequence[int]) -> list[Floats]:
+def shares(logits: Floats, fields: Sequence[int]) -> list[Floats]:
     """Scores side by side `[rows, all labels]` as probabilities, one array per field; without fields all are one."""
     parts = np.split(logits, np.cumsum(fields)[:-1], axis=1) if fields else [logits]
     powers = [np.exp(part - part.max(axis=1, keepdims=True)) for part in parts]

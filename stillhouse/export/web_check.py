@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from stillhouse.errors import ExportMismatch, UsageError
 from stillhouse.export.onnx_folder import open_graph
 from stillhouse.export.subject import Kind, Subject
-from stillhouse.export.verify import Floats, Parity, Samples, Tolerance, alike, answers, compare
+from stillhouse.export.verify import Floats, Parity, Samples, Tolerance, answers, compare, shares
 from stillhouse.models.tokenizers import Ids, read_ids
 
 __all__ = ["WEB_TOLERANCE", "ask_in_node", "no_node", "served_shares", "verify_web"]
@@ -70,7 +70,7 @@ def served_shares(subject: Subject, samples: Samples) -> list[Floats]:
         for ids in samples.ids
     ]
     heats = np.repeat(np.asarray(subject.manifest.temperatures, dtype=np.float32), subject.fields)
-    return alike((np.concatenate(rows) / heats).astype(np.float32), subject.fields)
+    return shares((np.concatenate(rows) / heats).astype(np.float32), subject.fields)
 
 
 def _read(subject: Subject, folder: Path, texts: Sequence[str]) -> tuple[Ids, ...]:

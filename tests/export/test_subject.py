@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from stillhouse.errors import UsageError
-from stillhouse.export.subject import Kind, Logits, Subject, refuse_kind
+from stillhouse.export.subject import Kind, Logits, Subject, copy_files, refuse_kind
 from stillhouse.students.words import WordsStudent
 from tests.models import kinds, tiny
 
@@ -35,3 +36,16 @@ def test_a_kind_that_is_not_taken_is_refused_with_those_that_are():
     refuse_kind(subject(Kind.IMAGE, tiny.encoder()), "c", Kind.CLASSIFIER, Kind.IMAGE)
     with pytest.raises(UsageError, match="here is of the kind embedding; c takes: classifier, image"):
         refuse_kind(subject(Kind.EMBEDDING, tiny.encoder()), "c", Kind.CLASSIFIER, Kind.IMAGE)
+
+
+def test_files_that_runtimes_look_for_are_copied_where_they_lie(tmp_path):
+    source, out = tmp_path / "source", tmp_path / "out"
+    (source / "student").mkdir(parents=True)
+    out.mkdir()
+    for name in ("student/tokenizer.json", "student/chat_template.jinja", "student/weights", "config.json", "notes.md"):
+        (source / name).write_text(name)
+    bare = Subject(Kind.CLASSIFIER, torch.nn.Identity(), "bert", source, (), None, {})
+    copy_files(bare, out, ("config.json", "modules.json"))
+    assert {path.name for path in out.iterdir()} == {"config.json"}
+    copy_files(replace(bare, tokenizer=source / "student" / "tokenizer.json"), out)
+    assert {path.name for path in out.iterdir()} == {"config.json", "tokenizer.json", "chat_template.jinja"}

@@ -10,28 +10,28 @@ from stillhouse.export.verify import (
     Parity,
     Samples,
     Tolerance,
-    alike,
     answers,
     check,
     compare,
     compare_vectors,
     in_turn,
+    shares,
 )
 from tests.export.opened import subject
 
 
-def shares(*rows: list[float]) -> np.ndarray:
+def table(*rows: list[float]) -> np.ndarray:
     return np.array(rows, dtype=np.float32)
 
 
 def test_the_same_answers_are_alike():
-    fields = [shares([0.9, 0.1], [0.2, 0.8])]
+    fields = [table([0.9, 0.1], [0.2, 0.8])]
     assert compare(fields, fields) == Parity(1.0, 0.0, 2)
 
 
 def test_a_row_counts_as_alike_when_every_field_is():
-    trained = [shares([0.9, 0.1], [0.2, 0.8]), shares([0.5, 0.3, 0.2], [0.1, 0.2, 0.7])]
-    exported = [shares([0.8, 0.2], [0.6, 0.4]), shares([0.2, 0.6, 0.2], [0.1, 0.2, 0.7])]
+    trained = [table([0.9, 0.1], [0.2, 0.8]), table([0.5, 0.3, 0.2], [0.1, 0.2, 0.7])]
+    exported = [table([0.8, 0.2], [0.6, 0.4]), table([0.2, 0.6, 0.2], [0.1, 0.2, 0.7])]
     parity = compare(trained, exported)
     assert (parity.agreement, parity.rows) == (0.0, 2), "each row differs in another field"
     assert parity.largest_difference == pytest.approx(0.4)
@@ -43,11 +43,11 @@ def test_no_rows_are_alike():
 
 def test_fields_must_match():
     with pytest.raises(ValueError, match="zip"):
-        compare([shares([1.0])], [shares([1.0]), shares([1.0])])
+        compare([table([1.0])], [table([1.0]), table([1.0])])
 
 
 def test_vectors_are_alike_when_each_row_has_the_same_neighbour():
-    vectors = shares([1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9])
+    vectors = table([1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9])
     assert compare_vectors(vectors, 2 * vectors).agreement == 1, "lengths do not matter to who is nearest"
     moved = vectors.copy()
     moved[0] = [0.05, 0.95]
@@ -67,10 +67,10 @@ def test_what_is_not_alike_enough_is_refused_with_figures():
 
 
 def test_scores_become_probabilities_field_by_field():
-    one, two = alike(shares([0.0, 0.0, 1e4, 0.0, 0.0]), (2, 3))
+    one, two = shares(table([0.0, 0.0, 1e4, 0.0, 0.0]), (2, 3))
     assert one.tolist() == [[0.5, 0.5]]
     assert two.tolist() == [[1.0, 0.0, 0.0]]
-    assert len(alike(shares([1.0, 2.0]), ())) == 1
+    assert len(shares(table([1.0, 2.0]), ())) == 1
 
 
 def test_rows_come_back_in_their_order():

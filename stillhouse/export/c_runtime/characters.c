@@ -1,4 +1,4 @@
-/* Text as characters, and sets of them. */
+/* Text as characters, and sets of them; and what readers of either kind compute. */
 
 /* The next character of UTF-8, and how many bytes it took; what is no character reads as U+FFFD, as in Python. */
 static uint32_t character(const unsigned char *text, uint32_t bytes, uint32_t *taken)
@@ -74,3 +74,20 @@ static int in_set(const unsigned char *set, uint32_t bytes, uint32_t c)
 }
 
 #define IN(set, c) in_set(set, (uint32_t)sizeof(set), c)
+
+/* The root of a number, rounded down: one bit after the other. */
+static uint64_t root(uint64_t x)
+{
+    uint64_t found = 0, bit = (uint64_t)1 << 62;
+    while (bit > x)
+        bit >>= 2;
+    for (; bit != 0; bit >>= 2) {
+        if (x >= found + bit) {
+            x -= found + bit;
+            found = (found >> 1) + bit;
+        } else {
+            found >>= 1;
+        }
+    }
+    return found;
+}

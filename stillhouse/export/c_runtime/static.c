@@ -173,23 +173,6 @@ static void read_text(const unsigned char *text, uint32_t bytes)
     end_word(&w);
 }
 
-/* The root of a number, rounded down: one bit after the other. */
-static uint64_t root(uint64_t x)
-{
-    uint64_t found = 0, bit = (uint64_t)1 << 62;
-    while (bit > x)
-        bit >>= 2;
-    for (; bit != 0; bit >>= 2) {
-        if (x >= found + bit) {
-            x -= found + bit;
-            found = (found >> 1) + bit;
-        } else {
-            found >>= 1;
-        }
-    }
-    return found;
-}
-
 static uint64_t add_row(uint32_t row)
 {
     int64_t factor = (int64_t)static_weights[row] * static_scales[row];

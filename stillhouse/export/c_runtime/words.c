@@ -207,23 +207,6 @@ static void read_text(const unsigned char *text, uint32_t bytes)
     end_word(&r);
 }
 
-/* The root of a number, rounded down: one bit after the other. */
-static uint64_t root(uint64_t x)
-{
-    uint64_t found = 0, bit = (uint64_t)1 << 62;
-    while (bit > x)
-        bit >>= 2;
-    for (; bit != 0; bit >>= 2) {
-        if (x >= found + bit) {
-            x -= found + bit;
-            found = (found >> 1) + bit;
-        } else {
-            found >>= 1;
-        }
-    }
-    return found;
-}
-
 /* Where a row lies in the table; rows of zeros alone are left out of it. Returns -1 for such a row. */
 static int32_t place_of(uint32_t row)
 {
