@@ -66,14 +66,17 @@ NUMBERED = re.compile(
 NUMBER = re.compile(r"\d{1,5}(?: ?[a-zA-Z]\b)?(?:[-/]\d{1,4})?(?: \d{1,3}[A-Z]?\b)?")
 BOX = re.compile(
     r"(?:P\.? ?O\.? ?Box|Postbox|Postfach|Apartado|Box|Boîte postale|BP) \d{1,7}\b|"
-    r"(?:PSC|CMR|Unit|USNS|USS|USNV) ?\w* ?\d{0,5},? Box \d{1,5}\s{1,2}(?:[AFD]PO) A[AEP] \d{5}",
+    r"(?:PSC|CMR|Unit|USNS|USS|USNV) ?\w{0,24} ?\d{0,5},? Box \d{1,5}\s{1,2}(?:[AFD]PO) A[AEP] \d{5}",
 )
-LINE = r"(?:,?\s{1,6}[^\W\d_][\w'’.()\- ]{0,40}?)"
-CODE = (
-    r"(?:,?\s{1,6}(?:[A-Z]{2},? )?(?:\d{3,6}(?:[- ]\d{2,4})?|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|"
-    r"[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{4} ?[A-Z]{2})\b)"
+UNITS = re.compile(rf"{UNIT}{{0,2}}")
+TOWN = re.compile(r"(?:,?\s{1,6}+[^\W\d_](?: *+[\w'’.()\-]++)*+){0,4}+")
+"""Up to four lines of words; a space within a line cannot begin another, so that there is one way to read them."""
+CODE = re.compile(
+    r",?\s{1,6}+(?:[A-Z]{2},? )?(?:\d{3,6}(?:[- ]\d{2,4})?|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|"
+    r"[A-Z]\d[A-Z] ?\d[A-Z]\d|\d{4} ?[A-Z]{2})\b"
 )
-REST = re.compile(rf"{UNIT}{{0,2}}(?:{LINE}{{0,4}}{CODE}|{CODE}{LINE}?(?=[,.\n;]|$))?")
+LONGEST_TOWN, LONGEST_CODE = 120, 32
+"""Characters that are looked at behind a street, so that a long text takes no longer than its length."""
 DIGITS = re.compile(r"\d+")
 POSTCODE = re.compile(
     r"(?:\bzip(?: ?code)?|post ?code|postal code|postcode|\bplz|code postal|código postal|\bcap)\b"
@@ -184,5 +187,9 @@ def _back(text: str, line: int, end: int, words: int) -> int:
 
 def _rest(text: str, end: int) -> int:
     """The end of an address with its unit, town and code, as far as they follow."""
-    found = REST.match(text, end)
-    return found.end() if found else end
+    found = UNITS.match(text, end)
+    end = found.end() if found else end
+    town = TOWN.match(text, end, end + LONGEST_TOWN)
+    last = town.end() if town else end
+    codes = CODE.finditer(text, end, last + LONGEST_CODE)
+    return next((code.end() for code in codes if code.start() <= last), end)

@@ -21,7 +21,6 @@ DATE = (
     rf"(?:\d{{1,2}}(?:st|nd|rd|th|\.)?(?: of| de)? (?:{MONTHS})\.?,?(?: de)? \d{{4}}|"
     rf"(?:{MONTHS})\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}})"
 )
-CODE = r"(?=[a-z0-9-]*\d)[a-z0-9]{1,4}(?:[ -]?[a-z0-9]{2,9}){0,4}"
 IS = (
     r"(?:(?: ?(?:no|nr|num|number|nummer|numéro|número|id)\b\.?)?"
     r"(?: ?(?:is|was|ist|est|es|:|#|-|=)){0,3}['\" \n]{1,3}#?)"
@@ -61,7 +60,8 @@ CUES = (
         ("licen", "führerschein", "permis de conduire"),
         re.compile(
             r"(?:driv(?:er|ing|er'?s|ers)['’]?s? licen[cs]e|führerschein|permis de conduire|\bdl|licen[cs]e)"
-            rf"(?! plate){IS}(?P<found>(?=(?:[a-z -]*\d){{5}})[a-z0-9]{{1,5}}(?:[ -]?[a-z0-9]{{2,16}}){{0,3}})\b"
+            rf"(?! plate){IS}"
+            r"(?P<found>(?=(?:[a-z -]{0,56}+\d){5})[a-z0-9]{1,5}(?:[ -]?[a-z0-9]{2,16}){0,3})\b"
         ),
         0.85,
     ),
@@ -71,7 +71,7 @@ CUES = (
         re.compile(
             r"(?:(?:licen[cs]e|number|registration) plates?|kennzeichen|vehicle registration|immatriculation|"
             rf"matrícula|car reg(?:istration)?){IS}"
-            r"(?P<found>(?=[a-z -]*\d)[a-z0-9äöü]{1,4}(?:[ -]?[a-z0-9]{1,5}){0,3})\b"
+            r"(?P<found>(?=[a-z -]{0,24}+\d)[a-z0-9äöü]{1,4}(?:[ -]?[a-z0-9]{1,5}){0,3})\b"
         ),
         0.8,
     ),

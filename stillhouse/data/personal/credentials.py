@@ -33,7 +33,7 @@ KNOWN = re.compile(
     |(?P<other>(?:gsk|xai|r8|dckr_pat|lin_api|nvapi|pplx|tvly|fw|sbp|phc|phx)[_-][A-Za-z0-9_-]{24,})
     |(?P<twilio>(?:AC|SK)[a-f0-9]{32}(?![A-Za-z0-9]))
     |(?P<age>AGE-SECRET-KEY-1[A-Z0-9]{50,})
-    |(?P<jwt>eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{8,})
+    |(?P<jwt>eyJ[A-Za-z0-9_-]{10,4000}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{8,})
     )""",
     re.VERBOSE,
 )

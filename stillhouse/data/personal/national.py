@@ -119,7 +119,8 @@ def _tckn(digits: str) -> bool:
 
 def _cnp(digits: str) -> bool:
     check = weighted(digits[:12], (2, 7, 9, 1, 4, 6, 3, 5, 8, 2, 7, 9), 11)
-    return digits[0] in "123456789" and _date(digits[1:3], digits[3:5], digits[5:7]) and check % 10 == int(digits[12])
+    is_given = digits[0] in "123456789" and _date(digits[1:3], digits[3:5], digits[5:7])
+    return is_given and (1 if check == 10 else check) == int(digits[12])
 
 
 def _rrn(digits: str) -> bool:

@@ -55,9 +55,27 @@ def test_look_alikes(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["1 Aa " * 20_000, "12 rue de " * 10_000, "5 Main Main Main " * 6_000, "strasse 1 " * 10_000]
+    "text",
+    [
+        "1 Aa " * 20_000,
+        "12 rue de " * 10_000,
+        "5 Main Main Main " * 6_000,
+        "strasse 1 " * 10_000,
+        "Box 1 " * 20_000,
+        "Unit" * 25_000,
+        "12 Main Street" + " a" * 50_000,
+        ("12 Main Street" + "   a" * 45 + "\n") * 500,
+        ("12 Main Street" + ", a" * 45 + "\n") * 500,
+        ("PO Box 1 Apt 1" + " A1" * 60 + "\n") * 500,
+    ],
 )
 def test_a_long_text_takes_no_long_time(text):
     started = time.process_time()
     list(addresses(text, text.lower()))
     assert time.process_time() - started < 10
+
+
+def test_an_address_ends_with_its_code_and_not_in_the_next_one():
+    text = "Send it to 12 Elm Street, Springfield, IL 62704 and tell me what came of order 44556, thanks"
+    [span] = find(text, {Type.ADDRESS})
+    assert text[span.start : span.end] == "12 Elm Street, Springfield, IL 62704"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from stillhouse.data.personal.context import by_context
@@ -30,3 +32,12 @@ def test_what_words_give_away(text, kind, found):
 )
 def test_words_alone_give_nothing_away(text):
     assert list(by_context(text, text.lower())) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["license is is is " * 12_000, "license: a " * 20_000, "license plate a1 b2 " * 10_000]
+)
+def test_a_long_text_takes_no_long_time(text):
+    started = time.process_time()
+    list(by_context(text, text))
+    assert time.process_time() - started < 10

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import string
+import time
 
 import pytest
 
@@ -70,6 +71,12 @@ def test_a_password_is_known_by_the_words_before(text, secret):
 )
 def test_look_alikes(text):
     assert find(text, {Type.SECRET}) == []
+
+
+def test_a_long_text_takes_no_long_time():
+    started = time.process_time()
+    find("-eyJaaaaaaaaaaaa" * 20_000, {Type.SECRET})
+    assert time.process_time() - started < 10
 
 
 def test_a_private_key_goes_whole_even_when_it_is_cut():

@@ -46,6 +46,11 @@ def test_its_checksum_decides(detail):
         assert (detail in found) == (new == text[last]), changed
 
 
+def test_a_romanian_number_whose_remainder_is_ten_ends_in_one():
+    assert find("CNP 1850312010021", {Type.NATIONAL_ID})
+    assert find("CNP 1850312010020", {Type.NATIONAL_ID}) == []
+
+
 @pytest.mark.parametrize(
     "number", ["000-12-3456", "666-12-3456", "912-12-3456", "123-00-4567", "123-45-0000", "078-05-1120"]
 )
