@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, delete, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, delete, null, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.errors import OnHold, StorageError
@@ -77,6 +77,8 @@ class Piece:
     content: bytes
     place: Place = ("", "", "", "")
     """Where they lie, as they are encrypted for it."""
+    subject: str | None = None
+    """Whose key encrypts them; None where they are nobody's."""
 
 
 @final
@@ -90,7 +92,9 @@ class Traces:
         """All pieces of a kind that a project has, a few in memory at a time."""
         table, key, column = KINDS[kind]
         columns = [table.c[name] for name in key]
-        query = select(*columns, table.c[column].label("bytes_of")).where(_of(project, kind)).order_by(*columns)
+        subject = table.c.get("subject", null())
+        about = (table.c[column].label("bytes_of"), subject.label("about"))
+        query = select(*columns, *about).where(_of(project, kind)).order_by(*columns)
         after: tuple[Any, ...] | None = None
         while True:
             some = query if after is None else query.where(tuple_(*columns) > tuple_(*after))
@@ -99,7 +103,9 @@ class Traces:
             for row in rows:
                 after = tuple(row[: len(key)])
                 if row.bytes_of is not None:
-                    yield await self._opened(Piece(kind, after, bytes(row.bytes_of), _place(project, kind, after)))
+                    whose = None if row.about is None else bytes(row.about).decode()
+                    place = _place(project, kind, after)
+                    yield await self._opened(Piece(kind, after, bytes(row.bytes_of), place, whose))
             if len(rows) < TOGETHER:
                 return
 
@@ -108,7 +114,7 @@ class Traces:
         table, key, column = KINDS[piece.kind]
         mine = and_(*[table.c[name] == value for name, value in zip(key, piece.key, strict=True)])
         if content is not None and self._vault and piece.place[0]:
-            [sealer] = await self._vault.sealers(piece.place[0], [(None, int(time.time()))])
+            [sealer] = await self._vault.sealers(piece.place[0], [(piece.subject, int(time.time()))])
             content = sealer.seal(content, _bound(piece.place))
 
         async def change(connection: AsyncConnection) -> None:
@@ -236,6 +242,8 @@ def _place(project: str, kind: str, key: tuple[Any, ...]) -> Place:
             return project, table.name, key[1].hex(), column
         case "eval_run":
             return project, table.name, key[0], column
+        case "feedback" | "review":
+            return project, table.name, key[1], column
         case "eval_item":
             return project, table.name, f"{key[0]}/{key[1]}", column
         case _:

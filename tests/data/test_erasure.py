@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from sqlalchemy import select
 
 from stillhouse.data.erasure import Erasing, names_another
 from stillhouse.data.trace import Trace
 from stillhouse.storage.feedback_records import ReviewState, StoredFeedback, StoredReview
 from stillhouse.storage.file_records import NewFile, Upload, UploadState
 from stillhouse.storage.records import Cut, Wanted
+from stillhouse.storage.sealing import is_sealed, key_id_of
 from stillhouse.storage.store import Store
+from stillhouse.storage.tables import FEEDBACK, REVIEWS
 from tests.recipes.erased import ANN, BOB, call, said
 from tests.storage.databases import KINDS, new_database
 
@@ -120,6 +123,42 @@ async def test_what_was_said_of_the_calls_goes_with_them(erasing, store):
     await erasing.erase_rows()
     assert [each.completion for each in (await store.feedback.page("default", Cut())).rows] == [f"chatcmpl-{BOB}-1"]
     assert (await erasing.survey()).rows["review"] == 0
+
+
+async def _tell(store, person: str, words: str) -> None:
+    """Feedback and a review that are about a person and say some words."""
+    content = orjson.dumps({"comment": words})
+    await store.feedback.add(
+        "default", StoredFeedback(f"feedback-{person}", 1, f"chatcmpl-{person}-1", content, person)
+    )
+    review = StoredReview(f"review-{person}", 1, 0.5, ReviewState.WAITING, f"item-{person}", "mail@1", content, person)
+    await store.reviews.add("default", [review])
+
+
+async def _closed_by(store, table, row_id: str) -> str:
+    """The key that closes what a row holds."""
+    query = select(table.c.content).where(table.c.id == row_id)
+    async with store.database.reading() as connection:
+        content = (await connection.execute(query)).scalar_one()
+    assert is_sealed(content)
+    return key_id_of(content)
+
+
+async def test_encrypted_feedback_and_reviews_of_others_stay_closed_by_their_own_keys(erasing, store):
+    await store.vault.make("terminal:x")
+    await _tell(store, ANN, said(ANN, 1))
+    await _tell(store, BOB, f"Such as: {said(ANN, 1)}")
+    rows = ((FEEDBACK, f"feedback-{BOB}"), (REVIEWS, f"review-{BOB}"))
+    before = [await _closed_by(store, *each) for each in rows]
+    await erasing.learn()
+    await erasing.unlearn()
+    found = await erasing.survey()
+    assert (found.rows["feedback"], found.rows["review"]) == (2, 2)
+    await erasing.erase_rows()
+    left = [(await store.feedback.page("default", Cut())).rows, await store.reviews.list("default")]
+    assert [[each.subject for each in some] for some in left] == [[BOB], [BOB]]
+    assert [[orjson.loads(each.content) for each in some] for some in left] == [[{"comment": "[erased]"}]] * 2
+    assert [await _closed_by(store, *each) for each in rows] == before
 
 
 async def test_filters_that_name_the_person_or_quote_them_are_dropped(erasing, store):

@@ -11,11 +11,12 @@ from stillhouse.data.catalogue import Catalogue, Step
 from stillhouse.data.receipts import check_receipt
 from stillhouse.errors import OnHold, StorageError, UsageError
 from stillhouse.recipes.erasure import Erasure, Wish
+from stillhouse.storage.feedback_records import StoredFeedback
 from stillhouse.storage.file_records import NewFile
 from stillhouse.storage.records import Wanted
 from stillhouse.storage.store import Store
 from stillhouse.storage.traces import Traces
-from tests.recipes.erased import ANN, BOB, busy, call, item, traces
+from tests.recipes.erased import ANN, BOB, busy, call, item, said, traces
 
 CALLS = 6
 
@@ -201,10 +202,14 @@ async def _nothing(connection):
 async def test_what_is_encrypted_is_found_and_its_keys_destroyed(store, home):
     await store.vault.make("terminal:x")
     await busy(store, home, CALLS)
+    for who in (ANN, BOB):
+        told = orjson.dumps({"comment": said(who, 1)})
+        await store.feedback.add("default", StoredFeedback(f"feedback-{who}", 1, f"chatcmpl-{who}-1", told, who))
     receipt = await Erasure(store, home, Wish(ANN)).run()
     assert receipt["touched"]["keys_destroyed"] == 1
     assert receipt["touched"]["rows"]["eval_item"] == 1
     assert [call.subject for call in await store.completions.several("default", [f"chatcmpl-{BOB}-1"])] == [BOB]
+    assert orjson.loads((await store.feedback.get("default", f"feedback-{BOB}")).content) == {"comment": said(BOB, 1)}
     entries = [each.event.action async for each in store.audit.entries()]
     assert "subject.erased" in entries
     assert (await store.audit.verify()).is_whole
