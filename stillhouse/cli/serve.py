@@ -190,7 +190,7 @@ def serve(
         )
     helper = _teacher(teacher, teacher_model, teacher_key_env, teacher_timeout)
     classifiers = [OnnxClassifier.open(bundle) for bundle in bundles]
-    for note in [*check_served([each.manifest for each in classifiers], folder, database), *marks_told(bundles)]:
+    for note in [*check_served(bundles, folder, database), *marks_told(bundles)]:
         progress().print(note, markup=False, soft_wrap=True)
     locked = _locked(auth, host)
     kept = _policy(file.capture, capture, content, ttl_days, folder)

@@ -12,6 +12,7 @@ from stillhouse.data.calls import items_of_call
 from stillhouse.data.importers.records import Unusable
 from stillhouse.data.items import Item, Kind, Method
 from stillhouse.data.review import corrected, items_of_review
+from stillhouse.data.terms import parts_of
 from stillhouse.storage.feedback_records import ReviewState, StoredFeedback
 from stillhouse.storage.records import Cut, StoredCompletion
 from stillhouse.storage.store import Store
@@ -27,7 +28,8 @@ def items_of_feedback(call: Item, said: Sequence[StoredFeedback]) -> Iterator[It
 
     A correction gives the call with the right answer, and the preference of that answer to the old one; the last
     correction counts. Another answer that was liked less gives a preference. A rating without a correction gives the
-    call with its grade, 1 or 0, so that what was disliked can be left out; the last rating counts.
+    call with its grade, 1 or 0, so that what was disliked can be left out; the last rating counts. Of an answer that
+    another model gave, a preference names both as its teachers.
     """
     told: list[tuple[str, Mapping[str, Any]]] = [(each.id, orjson.loads(each.content)) for each in said]
     corrections = [(origin, each) for origin, each in told if each.get("correction")]
@@ -43,7 +45,15 @@ def items_of_feedback(call: Item, said: Sequence[StoredFeedback]) -> Iterator[It
     for origin, each in told:
         if each.get("rejected") and call.answer is not None and each["rejected"] != call.answer:
             source = replace(call.source, method=Method.CORRECTED, origin=origin, row=2, parents=(call.id,))
+            source = replace(source, teacher=_both(call, each.get("rejected_model")))
             yield replace(call, kind=Kind.PREFERENCE, rejected=each["rejected"], label=None, source=source)
+
+
+def _both(call: Item, other: str | None) -> str | None:
+    """Whose terms hold for two answers to a call."""
+    if other is None:
+        return call.source.teacher
+    return "+".join(sorted({*parts_of(call.source.teacher or call.facts.model), other}))
 
 
 async def gather(store: Store, project: str) -> tuple[list[Item], dict[str, int]]:

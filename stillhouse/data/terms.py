@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fnmatch
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +18,13 @@ import orjson
 from stillhouse.data.formats import read_lines, teacher_of
 from stillhouse.errors import TermsForbid, UsageError
 
-__all__ = ["Book", "Terms", "Use", "apart", "check_use", "teachers_in"]
+__all__ = ["Book", "Terms", "Use", "apart", "check_use", "parts_of", "teachers_in"]
 
 DIGEST = 64
 """Digits of a SHA-256 in hex."""
+
+JOINT = re.compile(r"\+(?!\+|$)")
+"""What stands between the names of teachers that answered together."""
 
 
 class Use(StrEnum):
@@ -119,6 +123,23 @@ class Book:
                 return terms
         return None
 
+    def apart(self, name: str) -> list[str]:
+        """The teachers in `one+other`, as a vote names them; a name with a `+` that is known stays whole."""
+        parts = parts_of(name)
+        found: list[str] = []
+        while parts:
+            whole = (size for size in range(len(parts), 1, -1) if self._has("+".join(parts[:size])))
+            size = next(whole, 1)
+            found.append("+".join(parts[:size]))
+            parts = parts[size:]
+        return found
+
+    def _has(self, name: str) -> bool:
+        """Whether somebody wrote down a name with a `+`; a `*` stands for none, lest it hide a teacher in a vote."""
+        patterns = [pattern for terms in self.terms.values() for pattern in (terms.teacher, *terms.models)]
+        alike = [pattern for pattern in patterns if pattern.count("+") == name.count("+")]
+        return any(fnmatch.fnmatchcase(name, pattern) or name == pattern for pattern in alike)
+
     def listed(self, teachers: Iterable[str | None]) -> list[Terms]:
         """The terms that are known of some teachers, each once."""
         found = {terms.teacher: terms for name in teachers if name and (terms := self.find(name))}
@@ -134,7 +155,7 @@ def check_use(rows: Mapping[str | None, int], book: Book, use: Use, today: datet
     day = today or datetime.datetime.now(datetime.UTC).date()
     refused: list[str] = []
     notes: list[str] = []
-    for name, count in sorted(apart(rows).items(), key=lambda pair: (pair[0] is None, pair[0] or "")):
+    for name, count in sorted(apart(rows, book).items(), key=lambda pair: (pair[0] is None, pair[0] or "")):
         if not name:
             continue
         terms = book.find(name)
@@ -165,12 +186,17 @@ def teachers_in(path: Path) -> Counter[str | None]:
     return counts
 
 
-def apart(rows: Mapping[str | None, int]) -> Counter[str | None]:
+def parts_of(name: str | None) -> list[str]:
+    """The names in `one+other`. A `+` at the end of a name is its own: `c4+` is one, `c4++other` are two."""
+    return JOINT.split(name) if name else []
+
+
+def apart(rows: Mapping[str | None, int], book: Book) -> Counter[str | None]:
     """Rows that several teachers answered together, `one+other` as a vote names them, counted for each of them."""
     counts: Counter[str | None] = Counter()
     for name, count in rows.items():
-        for each in (name or "").split("+"):
-            counts[each or None] += count
+        for each in book.apart(name or "") or [None]:
+            counts[each] += count
     return counts
 
 

@@ -11,6 +11,7 @@ import orjson
 
 from stillhouse.artifacts import hash_json
 from stillhouse.data.items import Item, Media, Method, text_of
+from stillhouse.data.terms import parts_of
 from stillhouse.generation.questions import Question, Reply
 
 __all__ = [
@@ -92,12 +93,12 @@ def credit(item: Item, teacher: str, keeps_answer: bool = False) -> str:
     answer that it still has, also those of that one: `one+other`."""
     answered = item.source.teacher or item.facts.model if keeps_answer and item.answer is not None else None
     before = item.source.teacher if item.source.method is Method.SYNTHETIC else answered
-    return "+".join(sorted({*(before or "").split("+"), teacher} - {""}))
+    return "+".join(sorted({*parts_of(before), teacher} - {""}))
 
 
 def teachers_of(item: Item) -> set[str]:
     """Who gave what an item has, by the names that terms go by: several where they did together (`one+other`)."""
-    return {*(item.source.teacher or item.facts.model or "").split("+")} - {""}
+    return set(parts_of(item.source.teacher or item.facts.model))
 
 
 def asked_key(item: Item) -> str:

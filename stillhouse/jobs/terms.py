@@ -63,5 +63,5 @@ async def check_terms(site: Site, asked: NewJob, folder: JobFolder) -> JobTerms:
 
 
 def _attributions(book: Book, names: Iterable[str | None]) -> list[str]:
-    apart = [each for name in names for each in (name or "").split("+")]
+    apart = [each for name in names for each in book.apart(name or "")]
     return sorted({terms.attribution for terms in book.listed(apart) if terms.attribution})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from stillhouse import settings
-from stillhouse.bundle.manifest import Manifest
+from stillhouse.bundle.manifest import read_manifest
 from stillhouse.data.catalogue import Catalogue
 from stillhouse.data.parquet import connect
 from stillhouse.data.terms import Book, Terms, Use, apart, check_use, teachers_in
@@ -111,17 +111,27 @@ def check_asked(names: Sequence[str], use: Use, home: Path, database: str | None
     return check_use(dict.fromkeys(known or names[:1], 0), book, use)
 
 
-def check_served(students: Iterable[Manifest], home: Path, database: str | None) -> list[str]:
-    """Refuse to serve students where the terms of their teachers forbid that; by `stillhouse.toml` alone where the
-    database cannot be had, for which nobody waits."""
+def check_served(students: Iterable[Path], home: Path, database: str | None) -> list[str]:
+    """Refuse to serve students, by their folders, where the terms of any of their teachers forbid that; by
+    `stillhouse.toml` alone where the database cannot be had, for which nobody waits."""
     try:
         book = known_terms(home, database)
     except StorageError:
         book = Book(read_server_file(home).terms)
     rows: Counter[str | None] = Counter()
     for student in students:
-        rows[student.teacher] += sum(student.run.get("splits", {}).values())
+        rows.update(_taught_by(student, book))
     return check_use(rows, book, Use.SERVE)
+
+
+def _taught_by(student: Path, book: Book) -> dict[str | None, int]:
+    """Who answered how many rows that a student learnt from: all that its record names, and its manifest, which names
+    only who answered most of them."""
+    manifest = read_manifest(student)
+    told: dict[str | None, int] = {str(each["name"]): int(each.get("rows", 0)) for each in terms_beside(student)}
+    if set(book.apart(manifest.teacher)) <= set(told):
+        return told
+    return {**told, manifest.teacher: sum(manifest.run.get("splits", {}).values())}
 
 
 def terms_told(data: Data, home: Path, asked: Iterable[str] = (), book: Book | None = None) -> tuple[TeacherTerms, ...]:
@@ -130,7 +140,7 @@ def terms_told(data: Data, home: Path, asked: Iterable[str] = (), book: Book | N
     book = known_terms(home) if book is None else book
     if not book.terms:
         return ()
-    counts = Counter({**dict.fromkeys(asked, 0), **apart(teachers_of_data(data, home, None, "default"))})
+    counts = Counter({**dict.fromkeys(asked, 0), **apart(teachers_of_data(data, home, None, "default"), book)})
     return tuple(_told(name, rows, book.find(name)) for name, rows in counts.most_common() if name)
 
 
@@ -151,7 +161,7 @@ def terms_beside(student: Path) -> tuple[Mapping[str, Any], ...]:
     except (OSError, ValueError, LookupError, TypeError):
         return ()
     listed = cast("list[Any]", told) if isinstance(told, list) else []
-    return tuple(cast("Mapping[str, Any]", each) for each in listed if isinstance(each, dict))
+    return tuple(cast("Mapping[str, Any]", each) for each in listed if isinstance(each, dict) and "name" in each)
 
 
 def attributions(terms: Iterable[Mapping[str, Any]]) -> list[str]:

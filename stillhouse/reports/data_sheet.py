@@ -82,7 +82,7 @@ class Sheet:
     @property
     def terms(self) -> list[tuple[str, int, Terms | None]]:
         """Each teacher with its rows and its terms, None where nobody wrote them down."""
-        named = [(name, rows) for name, rows in apart(self.contents.teachers).most_common() if name]
+        named = [(name, rows) for name, rows in apart(self.contents.teachers, self.book).most_common() if name]
         return [(name, rows, self.book.find(name)) for name, rows in named]
 
     def to_json(self) -> dict[str, Any]:

@@ -45,6 +45,13 @@ def test_an_answer_that_was_liked_less_makes_a_preference():
     assert (found.kind, found.answer, found.rejected["content"]) == (Kind.PREFERENCE, CALL.answer, "Ask me later.")
 
 
+def test_a_preference_of_two_models_names_both_as_its_teachers():
+    rejected = {"role": "assistant", "content": "Ask me later."}
+    for other, teacher in (("big", "big+large"), ("large", "large"), (None, "large")):
+        [found] = items_of_feedback(CALL, [said(1, rejected=rejected, rejected_model=other)])
+        assert found.source.teacher == teacher
+
+
 def test_a_comment_alone_teaches_nothing():
     assert list(items_of_feedback(CALL, [said(1, comment="hm")])) == []
 

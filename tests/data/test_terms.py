@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from stillhouse.data.terms import Book, Terms, Use, check_use, teachers_in
+from stillhouse.data.terms import Book, Terms, Use, apart, check_use, parts_of, teachers_in
 from stillhouse.errors import TermsForbid, UsageError
 
 TODAY = datetime.date(2026, 11, 22)
@@ -54,6 +54,39 @@ def test_terms_hold_on_their_last_day():
 def test_a_teacher_that_will_be_asked_is_refused_before_it_is():
     with pytest.raises(TermsForbid, match="big-api is asked: its terms allow"):
         check_use({"big-api": 0}, BOOK, Use.TRAIN, TODAY)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("c4+", ["c4+"]),
+        ("c4++other", ["c4+", "other"]),
+        ("a+c4+", ["a", "c4+"]),
+        ("one+other", ["one", "other"]),
+        ("sight+sound", ["sight+sound"]),
+        ("a+sight+sound+z", ["a", "sight+sound", "z"]),
+        ("big-1+other", ["big-1", "other"]),
+        ("", []),
+    ],
+)
+def test_a_vote_names_its_teachers_and_a_plus_in_a_name_is_its_own(name, parts):
+    book = Book({each.teacher: each for each in (API, Terms("both", models=("sight+sound",)))})
+    assert book.apart(name) == parts
+    assert apart({name: 2}, book) == dict.fromkeys(parts or [None], 2)
+
+
+@pytest.mark.parametrize("name", ["c4+", "c4++big-4o", "a+c4+", "vision+text", "open-model+vision+text"])
+def test_terms_of_a_teacher_with_a_plus_in_its_name_hold(name):
+    closed = Terms("c4+", (Use.EVALUATE,)), Terms("vision+text", (Use.EVALUATE,))
+    book = Book({each.teacher: each for each in (OPEN, Terms("big-4o"), *closed)})
+    with pytest.raises(TermsForbid, match="its terms allow evaluate, not train"):
+        check_use({name: 10}, book, Use.TRAIN, TODAY)
+
+
+def test_a_pattern_does_not_hide_the_others_in_a_vote():
+    with pytest.raises(TermsForbid, match="were answered by old: its terms expired"):
+        check_use({"big-4o+old": 1}, BOOK, Use.SERVE, TODAY)
+    assert parts_of("big-4o+old") == ["big-4o", "old"]
 
 
 @pytest.mark.parametrize("terms", [OPEN, API, OLD])

@@ -12,7 +12,7 @@ import pytest
 
 from stillhouse.data.items import Facts, Item, Kind, Media, Method, Source
 from stillhouse.data.terms import Book as TermsBook
-from stillhouse.data.terms import Terms, Use, apart, check_use
+from stillhouse.data.terms import Terms, Use, check_use
 from stillhouse.errors import TermsForbid, UsageError
 from stillhouse.generation.book import Book
 from stillhouse.generation.desk import Desk
@@ -265,7 +265,7 @@ def test_whoever_gave_the_answer_that_an_item_keeps_is_named_beside_who_labelled
     ]
     closed = TermsBook({"big": Terms("big", (Use.EVALUATE,), models=("big-*",))})
     with pytest.raises(TermsForbid, match="1 rows were answered by big-4o"):
-        check_use(apart(Counter(item.source.teacher for item in found)), closed, Use.TRAIN)
+        check_use(Counter(item.source.teacher for item in found), closed, Use.TRAIN)
     asked = Labeller("m", Template(user="{text}"), LabelSettings(), teacher="desk")
     with desk_of(by_words, tmp_path / "again") as (desk, _):
         [answered, _], _ = label_all(desk, items, asked)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stillhouse.data.items import Facts, Item, Kind, Media, Source
-from stillhouse.data.terms import apart
+from stillhouse.data.terms import Book, apart
 from stillhouse.data.trace import Trace
 from stillhouse.errors import UsageError
 from stillhouse.generation.novelty import ByWords
@@ -132,7 +132,7 @@ def test_the_best_answer_keeps_who_gave_it_and_the_others_lie_beside():
 def test_a_pair_is_of_both_who_gave_its_answers():
     [pair] = pairs_of_each([A, C, B]).kept
     assert (pair.words, pair.rejected, pair.facts.subject) == (B.words, A.answer, "user-b")
-    assert apart({pair.source.teacher: 1}) == {"gpt-x": 1, "llama": 1}
+    assert apart({pair.source.teacher: 1}, Book()) == {"gpt-x": 1, "llama": 1}
     for person, own in (("user-a", A), ("user-b", B)):
         trace = Trace(person)
         trace.learn_item(own)

@@ -7,7 +7,6 @@ import json
 
 import pytest
 
-from stillhouse.bundle.manifest import read_manifest
 from stillhouse.data.catalogue import Catalogue, Step
 from stillhouse.data.items import Item, Kind, Source
 from stillhouse.data.terms import Terms, Use
@@ -150,13 +149,12 @@ def test_the_model_card_lists_the_terms(home, traffic, tmp_path):
     assert "## On whose terms" in card
     assert "| big-1 | 240 | evaluate, serve, train |" in card
     assert "Made with Big" in card
-    manifest = read_manifest(tmp_path / "student")
-    assert check_served([manifest], home, None) == []
+    assert check_served([tmp_path / "student"], home, None) == []
     (home / FILE).write_text(TOML.replace('"serve"', '"train"'))
     with pytest.raises(
         TermsForbid, match="240 rows were answered by big-1: its terms allow evaluate, train, not serve"
     ):
-        check_served([manifest], home, None)
+        check_served([tmp_path / "student"], home, None)
     refused = run("serve", "--model", tmp_path / "student", "--home", home, "--port", "0")
     assert refused.code == 1
     assert "The use `serve` is forbidden" in refused.err
@@ -165,6 +163,15 @@ def test_the_model_card_lists_the_terms(home, traffic, tmp_path):
     assert "Attribution that must go with it, for the answers of big-1: Made with Big" in made.out
     exported = json.loads((tmp_path / "onnx" / "export.json").read_text())
     assert [(each["name"], each["rows"]) for each in exported["terms"]] == [("big-1", 240)]
+
+
+def test_a_student_is_not_served_where_any_of_its_teachers_forbids_it(home, traffic, tmp_path):
+    (home / FILE).write_text(TOML.replace('"serve"]', '"train"]'))
+    rows = [{**row, "model": "big-1" if number % 5 < 2 else "small"} for number, row in enumerate(calls(LABELS, 240))]
+    done = run("distill", write(traffic, rows), "--out", tmp_path / "student", *WORDS, "--home", home)
+    assert done.code == 0, done.err
+    with pytest.raises(TermsForbid, match="96 rows were answered by big-1: its terms allow evaluate, train, not serve"):
+        check_served([tmp_path / "student"], home, None)
 
 
 def test_the_data_sheet_and_the_record_tell_the_terms_of_each_of_several_teachers(home, traffic):

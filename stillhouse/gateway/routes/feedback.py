@@ -56,7 +56,7 @@ class Feedback:
             if orjson.loads(other.messages) != orjson.loads(call.messages):
                 words = "Invalid 'rejected_completion_id': that completion answers another question."
                 raise WireError(words, "invalid_value", "rejected_completion_id")
-            content["rejected"] = _answer(other)
+            content |= {"rejected": _answer(other), "rejected_model": other.model}  # whose terms hold as well
         kept = StoredFeedback(new_id("fb_"), int(time.time()), call.id, orjson.dumps(content), call.subject)
         await store.feedback.add(project, kept)
         return _shown(kept)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import openai
+import orjson
 import pytest
 import requests
 
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
 from stillhouse.gateway.shelf import Shelf
+from stillhouse.storage.store import Store
 from tests.gateway.serving import LABELS, Keywords, prompt, served
 
 
 @pytest.fixture(scope="module")
-def kept(database, tmp_path_factory):
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def kept(database, home):
     """A gateway, and the ids of three stored answers: two to one question, and one to another."""
-    shelf = Shelf(database, tmp_path_factory.mktemp("home"))
+    shelf = Shelf(database, home)
     with served(create_app(House.of([Keywords(), Keywords(LABELS)]), shelf=shelf)) as url:
         with openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as sdk:
             ids = [
@@ -57,6 +64,18 @@ def test_one_of_two_answers_may_be_preferred(kept, http):
     other = http.post(url, json={"completion_id": ids[0], "rejected_completion_id": ids[2]})
     assert other.status_code == 400
     assert "answers another question" in other.json()["error"]["message"]
+
+
+async def test_the_model_of_an_answer_that_was_liked_less_is_kept_with_it(kept, http, database, home):
+    url, ids = kept
+    made = http.post(url, json={"completion_id": ids[0], "rejected_completion_id": ids[1]}).json()
+    store = await Store.open(database, home)
+    try:
+        found = await store.feedback.get("default", made["id"])
+        [other] = await store.completions.several("default", [ids[1]])
+        assert orjson.loads(found.content)["rejected_model"] == other.model
+    finally:
+        await store.close()
 
 
 def test_the_openai_client_can_send_it_too(kept):
