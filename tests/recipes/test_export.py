@@ -18,6 +18,7 @@ from stillhouse.errors import BundleError, ExportMismatch, UsageError
 from stillhouse.export.c_build import require_compiler
 from stillhouse.export.subject import Exported
 from stillhouse.export.verify import Parity
+from stillhouse.extras import installed
 from stillhouse.models.factored import has_factors, save_model
 from stillhouse.recipes import export as exporting
 from stillhouse.recipes.export import RECORD, TARGETS, Target, export_student
@@ -61,28 +62,45 @@ def test_factors_are_multiplied_out_for_those_who_know_none(to, has, tmp_path):
         assert not has_factors(again)
 
 
-def test_pictures_choose_the_ranges_of_a_student_in_c(tmp_path):
-    require_compiler()
+def network_and_pictures(folder: Path) -> Path:
+    """A small network of pictures, sure of what it says as one that has learnt, and `pictures.npz` beside it."""
     torch.manual_seed(0)
     config = ResNetConfig(num_channels=1, embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
     config.num_labels, config.image_size = 3, 16
-    folder = tmp_path / "network"
     network = ResNetForImageClassification(config)
     with torch.no_grad():
-        network.classifier[1].weight *= 20  # sure of what it says, as one that has learnt
-    network.save_pretrained(folder)
+        network.classifier[1].weight *= 20
+    network.save_pretrained(folder / "network")
     bright = np.linspace(0, 200, 40).astype(int)[:, None, None]  # noise alone looks all the same to it
     images = (bright + np.random.default_rng(0).integers(0, 50, (40, 16, 16))).astype(np.uint8)
-    np.savez(tmp_path / "pictures.npz", images=images)
+    np.savez(folder / "pictures.npz", images=images)
+    return folder / "network"
+
+
+def test_pictures_choose_the_ranges_of_a_student_in_c(tmp_path):
+    require_compiler()
+    folder = network_and_pictures(tmp_path)
     with pytest.raises(UsageError, match="--pictures"):
         export_student(folder, "c", tmp_path / "out")
-    with pytest.raises(UsageError, match="these do: c"):
+    with pytest.raises(UsageError, match="these do: executorch-int8, c"):
         export_student(folder, "onnx", tmp_path / "out", pictures=tmp_path / "pictures.npz")
     assert not (tmp_path / "out").exists()
     outcome = export_student(folder, "c", tmp_path / "out", pictures=tmp_path / "pictures.npz")
     assert outcome.samples == "40 images of pictures.npz"
     assert outcome.parity.agreement >= 0.97
     assert (tmp_path / "out" / "student.c").is_file()
+
+
+@pytest.mark.slow
+def test_they_choose_those_of_a_student_for_executorch_too(tmp_path):
+    if not installed("executorch"):
+        pytest.skip("needs executorch: pip install executorch")
+    folder = network_and_pictures(tmp_path)
+    with pytest.raises(UsageError, match="--pictures"):
+        export_student(folder, "executorch-int8", tmp_path / "out")
+    outcome = export_student(folder, "executorch-int8", tmp_path / "out", pictures=tmp_path / "pictures.npz")
+    assert (outcome.parity.rows, outcome.samples) == (40, "40 images of pictures.npz")
+    assert outcome.parity.largest_difference > 1e-4, "it is written in whole numbers"
 
 
 @pytest.mark.slow
@@ -133,7 +151,7 @@ def left(folder: Path) -> list[str]:
 def test_the_next_export_puts_away_what_a_killed_one_left(tmp_path):
     student("llama", tmp_path / "student")
     killed = start("export", tmp_path / "student", "--to", "gguf", "--out", tmp_path / "out")
-    while killed.poll() is None and not any(tmp_path.glob(".out.partial-*/**/model.gguf")):
+    while killed.poll() is None and not any(tmp_path.glob(".out.partial-*/new")):
         time.sleep(0.001)
     killed.kill()
     killed.communicate()
