@@ -26,13 +26,13 @@ async def refuse_held(store: Store, project: str, versions: Iterable[Version]) -
     return frozenset(hold.id for hold, _ in holds)
 
 
-def _held(version: Version, holds: Sequence[tuple[Hold, tuple[str | None, list[str]]]]) -> Hold | None:
+def _held(version: Version, holds: Sequence[tuple[Hold, tuple[list[str], list[str]]]]) -> Hold | None:
     """The first of some holds that protects an item of a version."""
     files = [str(path) for path in (version.path, version.dropped_path) if path.is_file()]
-    where = "subject = ? OR list_contains(?::VARCHAR[], origin)"
+    where = "list_contains(?::VARCHAR[], subject) OR list_contains(?::VARCHAR[], origin)"
     query = f"SELECT 1 FROM read_parquet(?, union_by_name = true) WHERE {where} LIMIT 1"
     with connect() as connection:
-        for hold, (subject, origins) in holds:
-            if hold.is_whole or (files and connection.execute(query, [files, subject, origins]).fetchone()):
+        for hold, (subjects, origins) in holds:
+            if hold.is_whole or (files and connection.execute(query, [files, subjects, origins]).fetchone()):
                 return hold
     return None

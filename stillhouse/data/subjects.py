@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stillhouse.storage.records import SUBJECT
+
 __all__ = ["NAMES", "SUBJECT", "subject_of"]
 
-SUBJECT = "subject"
-"""The key of metadata that names the subject; it goes before all else."""
 NAMES = ("user", "input_user", "safety_identifier")
 """The fields of a call by which its person is known where metadata say nothing; stored completions have the second."""
 

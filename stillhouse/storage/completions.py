@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -23,7 +23,7 @@ from stillhouse.storage.tables import COMPLETIONS, DELETED, TERMS
 from stillhouse.storage.vault import Sealer, Vault
 from stillhouse.storage.writer import Values, Writer
 
-__all__ = ["Completions", "places", "terms_of"]
+__all__ = ["Completions", "is_wanted", "places", "taken", "terms_of"]
 
 FEW = 1_000
 """Completions up to which terms are counted, to begin with the one that the fewest have."""
@@ -120,15 +120,13 @@ class Completions:
         event = Event("completion.changed", actor, project, completion_id)
 
         async def change(connection: AsyncConnection) -> StoredCompletion | Hold | None:
-            query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
-            row = (await connection.execute(query)).first()
-            if row is None:
+            found = next(iter(await taken(connection, project, [completion_id])), None)
+            if found is None:
                 return None
-            found = _completion(row)
-            if hold := await self._hold(connection, event, found.subject):
+            if hold := await self._hold(connection, event, found):
                 return hold
-            await _remove_terms(connection, found, _metadata_terms(project, found.metadata))
-            terms = _metadata_terms(project, metadata)
+            terms = list(_metadata_terms(project, metadata))
+            await _remove_terms(connection, found, {*_metadata_terms(project, found.metadata), *terms})
             rows = [{"term": term, "created": found.created, "id": found.id} for term in terms]
             if rows:
                 await connection.execute(insert(TERMS), rows)
@@ -147,12 +145,10 @@ class Completions:
         event = Event("completion.deleted", actor, project, completion_id)
 
         async def change(connection: AsyncConnection) -> Hold | bool:
-            query = _all_of(project).where(COMPLETIONS.c.id == completion_id)
-            row = (await connection.execute(query)).first()
-            if row is None:
+            found = next(iter(await taken(connection, project, [completion_id])), None)
+            if found is None:
                 return False
-            found = _completion(row)
-            if hold := await self._hold(connection, event, found.subject):
+            if hold := await self._hold(connection, event, found):
                 return hold
             await _remove_terms(connection, found, terms_of(project, found))
             mine = (COMPLETIONS.c.project == project) & (COMPLETIONS.c.id == completion_id)
@@ -167,9 +163,9 @@ class Completions:
             raise OnHold(deleted.words)
         return deleted
 
-    async def _hold(self, connection: AsyncConnection, event: Event, subject: str | None) -> Hold | None:
+    async def _hold(self, connection: AsyncConnection, event: Event, found: StoredCompletion) -> Hold | None:
         """The hold because of which something is refused, which the log is told; None where there is none."""
-        hold = await holds_on(connection, event.project, event.object, subject)
+        hold = await holds_on(connection, event.project, found)
         if hold:
             await self._tell(connection, replace(event, outcome="refused", details={"hold": hold.id}))
         return hold
@@ -190,6 +186,12 @@ class Completions:
         opened = await self._vault.opened(bodies)
         pairs = zip(found, opened[::2], opened[1::2], strict=True)
         return [_filled(each, answer, messages) for each, answer, messages in pairs]
+
+
+async def taken(connection: AsyncConnection, project: str, ids: Sequence[str]) -> list[StoredCompletion]:
+    """Those of some ids that are there, as they are written, which nobody else changes until the transaction ends."""
+    query = _all_of(project).where(COMPLETIONS.c.id.in_(ids)).order_by(COMPLETIONS.c.id).with_for_update()
+    return [_completion(row) for row in await connection.execute(query)]
 
 
 def _all_of(project: str) -> Query:
@@ -313,6 +315,11 @@ def terms_of(project: str, completion: StoredCompletion) -> Iterator[bytes]:
     yield from _metadata_terms(project, completion.metadata)
 
 
+def is_wanted(project: str, completion: StoredCompletion, wanted: Wanted) -> bool:
+    """Whether a completion has by itself what is wanted, whatever it is found by."""
+    return set(_wanted_terms(project, wanted)).issubset(terms_of(project, completion))
+
+
 def _wanted_terms(project: str, wanted: Wanted) -> Iterator[bytes]:
     if wanted.model is not None:
         yield _term(project, "model", wanted.model)
@@ -331,7 +338,7 @@ def _term(*parts: str) -> bytes:
     return hashlib.sha256(orjson.dumps(parts)).digest()[:16]
 
 
-async def _remove_terms(connection: AsyncConnection, found: StoredCompletion, terms: Iterator[bytes]) -> None:
+async def _remove_terms(connection: AsyncConnection, found: StoredCompletion, terms: Iterable[bytes]) -> None:
     for term in terms:
         here = (TERMS.c.term == term) & (TERMS.c.created == found.created) & (TERMS.c.id == found.id)
         await connection.execute(delete(TERMS).where(here))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, final
 
+import orjson
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from stillhouse.storage.audit import Audit
 from stillhouse.storage.audit_records import Event, anonymous
 from stillhouse.storage.database import Database
 from stillhouse.storage.ids import new_id
+from stillhouse.storage.records import StoredCompletion, subjects_of
 from stillhouse.storage.tables import COMPLETIONS, FEEDBACK, HOLDS
 from stillhouse.storage.writer import Writer
 
@@ -65,9 +67,9 @@ class Protected:
     subjects: frozenset[str]
     completions: frozenset[str]
 
-    def covers(self, completion_id: str, subject: str | None) -> bool:
+    def covers(self, call: StoredCompletion) -> bool:
         """Whether a call is protected."""
-        return self.everything or completion_id in self.completions or subject in self.subjects
+        return self.everything or call.id in self.completions or not self.subjects.isdisjoint(call.subjects)
 
 
 @final
@@ -130,25 +132,26 @@ class Holds:
         async with self._database.reading() as connection:
             return await _subject_hold(connection, project, subject)
 
-    async def origins(self, hold: Hold) -> tuple[str | None, list[str]]:
-        """By what items that come of what is held are known: the subject; of one call, that and the feedback on it."""
+    async def origins(self, hold: Hold) -> tuple[list[str], list[str]]:
+        """By what items that come of what is held are known: the subject; of one call its subjects, and the ids of
+        that and of the feedback on it."""
         if hold.completion is None:
-            return hold.subject, []
+            return [] if hold.subject is None else [hold.subject], []
         mine = (COMPLETIONS.c.project == hold.project) & (COMPLETIONS.c.id == hold.completion)
         said = (FEEDBACK.c.project == hold.project) & (FEEDBACK.c.completion == hold.completion)
         async with self._database.reading() as connection:
-            subject = (await connection.execute(select(COMPLETIONS.c.subject).where(mine))).scalar()
+            row = (await connection.execute(select(COMPLETIONS.c.subject, COMPLETIONS.c.metadata).where(mine))).first()
             feedback = (await connection.execute(select(FEEDBACK.c.id).where(said))).scalars().all()
-        return None if subject is None else bytes(subject).decode(), [hold.completion, *feedback]
+        return [] if row is None else sorted(_subjects(row.subject, row.metadata)), [hold.completion, *feedback]
 
 
-async def holds_on(connection: AsyncConnection, project: str, completion_id: str, subject: str | None) -> Hold | None:
+async def holds_on(connection: AsyncConnection, project: str, call: StoredCompletion) -> Hold | None:
     """The hold that protects a call, to be asked in the transaction that would delete it; None where none does."""
     await _wait_for_others(connection)
-    named: list[ColumnElement[bool]] = [_whole(), HOLDS.c.completion == completion_id]
-    if subject is not None:
-        named.append(HOLDS.c.subject == _bytes(subject))
-    return await _first(connection, project, named)
+    named = (_whole(), HOLDS.c.completion == call.id, HOLDS.c.subject.in_([_bytes(name) for name in call.subjects]))
+    query = select(HOLDS).where(HOLDS.c.project == project, or_(*named)).order_by(HOLDS.c.created, HOLDS.c.id)
+    row = (await connection.execute(query.limit(1))).first()
+    return None if row is None else _hold(row)
 
 
 async def hold_beside(connection: AsyncConnection, project: str, known: Collection[str]) -> Hold | None:
@@ -177,18 +180,18 @@ async def hold_on_subject(connection: AsyncConnection, project: str, subject: st
 
 
 async def _subject_hold(connection: AsyncConnection, project: str, subject: str) -> Hold | None:
-    theirs = select(COMPLETIONS.c.id).where(
-        COMPLETIONS.c.project == project,
-        COMPLETIONS.c.id == HOLDS.c.completion,
-        COMPLETIONS.c.subject == _bytes(subject),
-    )
-    return await _first(connection, project, [_whole(), HOLDS.c.subject == _bytes(subject), theirs.exists()])
-
-
-async def _first(connection: AsyncConnection, project: str, named: Sequence[ColumnElement[bool]]) -> Hold | None:
-    query = select(HOLDS).where(HOLDS.c.project == project, or_(*named)).order_by(HOLDS.c.created, HOLDS.c.id)
-    row = (await connection.execute(query.limit(1))).first()
+    called = (COMPLETIONS.c.project == HOLDS.c.project) & (COMPLETIONS.c.id == HOLDS.c.completion)
+    may_be = (_whole(), HOLDS.c.subject == _bytes(subject), COMPLETIONS.c.id.is_not(None))
+    theirs = (COMPLETIONS.c.subject.label("captured"), COMPLETIONS.c.metadata)
+    query = select(HOLDS, *theirs).outerjoin(COMPLETIONS, called).where(HOLDS.c.project == project, or_(*may_be))
+    rows = await connection.execute(query.order_by(HOLDS.c.created, HOLDS.c.id))
+    found = (row for row in rows if row.completion is None or subject in _subjects(row.captured, row.metadata))
+    row = next(found, None)
     return None if row is None else _hold(row)
+
+
+def _subjects(captured: bytes | None, metadata: bytes) -> frozenset[str]:
+    return subjects_of(None if captured is None else bytes(captured).decode(), orjson.loads(metadata))
 
 
 def _whole() -> ColumnElement[bool]:

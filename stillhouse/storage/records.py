@@ -7,7 +7,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-__all__ = ["ApiKey", "Claim", "Cut", "Durability", "KeptAnswer", "Page", "Scope", "Seen", "StoredCompletion", "Wanted"]
+__all__ = [
+    "SUBJECT",
+    "ApiKey",
+    "Claim",
+    "Cut",
+    "Durability",
+    "KeptAnswer",
+    "Page",
+    "Scope",
+    "Seen",
+    "StoredCompletion",
+    "Wanted",
+    "subjects_of",
+]
+
+SUBJECT = "subject"
+"""The key of metadata that names the subject; it goes before all else."""
 
 Record = TypeVar("Record")
 
@@ -97,6 +113,16 @@ class StoredCompletion:
     """The person whom it is about, by the name that the calling program gave."""
     is_erased: bool = False
     """Whether the key of its words was destroyed: `answer` has no choices then, and `messages` are none."""
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """Every name of whom it is about: that which it was captured with, and that which its metadata give by now."""
+        return subjects_of(self.subject, self.metadata)
+
+
+def subjects_of(captured: str | None, metadata: Mapping[str, str]) -> frozenset[str]:
+    """Every name of whom a call is about, by the name that it was captured with and its metadata."""
+    return frozenset(name for name in (captured, metadata.get(SUBJECT)) if name is not None)
 
 
 @dataclass(frozen=True, slots=True)

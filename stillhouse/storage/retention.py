@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from stillhouse.errors import UsageError
 from stillhouse.storage.audit import Audit
 from stillhouse.storage.audit_records import SERVER, Event
-from stillhouse.storage.completions import places, terms_of
+from stillhouse.storage.completions import is_wanted, places, terms_of
 from stillhouse.storage.database import Database
-from stillhouse.storage.holds import Protected, protected
+from stillhouse.storage.holds import protected
 from stillhouse.storage.ids import new_id
 from stillhouse.storage.pages import Place
 from stillhouse.storage.records import StoredCompletion, Wanted
@@ -122,16 +122,17 @@ class Retention:
         deleted, held, after = 0, 0, None
 
         async def some(connection: AsyncConnection) -> tuple[int, int, Place | None]:
-            rows = await _oldest(connection, policy, before, after)
+            rows = await _oldest(connection, policy, before, after, alone=not dry)
+            old = [row for row in rows if is_wanted(policy.project, row, policy.wanted)]
             safe = await protected(connection, policy.project)
-            mine = [row for row in rows if not _is_safe(row, safe)]
+            mine = [row for row in old if not safe.covers(row)]
             if mine and not dry:
                 await _delete(connection, policy.project, mine)
-                details = {"before": before, "deleted": len(mine), "held": len(rows) - len(mine)}
+                details = {"before": before, "deleted": len(mine), "held": len(old) - len(mine)}
                 await self._tell(
                     connection, Event("retention.deleted", actor, policy.project, policy.id, "done", details)
                 )
-            return len(mine), len(rows) - len(mine), (rows[-1].created, rows[-1].id) if rows else None
+            return len(mine), len(old) - len(mine), (rows[-1].created, rows[-1].id) if rows else None
 
         while True:
             if dry:
@@ -149,8 +150,11 @@ class Retention:
             await self._audit.append(connection, event)
 
 
-async def _oldest(connection: AsyncConnection, policy: Policy, before: int, after: Place | None) -> Sequence[Row[Any]]:
-    """Some completions that a policy is about and that are too old, the oldest first, after one that was looked at."""
+async def _oldest(
+    connection: AsyncConnection, policy: Policy, before: int, after: Place | None, alone: bool
+) -> list[StoredCompletion]:
+    """Some completions that are too old and are found by what a policy wants, the oldest first, after one that was
+    looked at; `alone`: nobody else changes them until the transaction ends."""
     query, created, row_id = await places(connection, policy.project, policy.wanted)
     query = query.where(created < before)
     if after is not None:
@@ -159,28 +163,23 @@ async def _oldest(connection: AsyncConnection, policy: Policy, before: int, afte
     columns = [COMPLETIONS.c[name] for name in ("id", "created", "asked", "model", "metadata", "subject")]
     mine = (COMPLETIONS.c.id == found.c.id) & (COMPLETIONS.c.project == policy.project)
     query = select(*columns).join(found, mine).order_by(found.c.created, found.c.id)
-    return (await connection.execute(query)).all()
+    if alone:
+        query = query.with_for_update(of=COMPLETIONS)
+    return [_found(row) for row in await connection.execute(query)]
 
 
-async def _delete(connection: AsyncConnection, project: str, rows: Sequence[Row[Any]]) -> None:
+async def _delete(connection: AsyncConnection, project: str, rows: Sequence[StoredCompletion]) -> None:
     same = (
         TERMS.c.term == bindparam("a_term"),
         TERMS.c.created == bindparam("a_time"),
         TERMS.c.id == bindparam("an_id"),
     )
     terms = [
-        {"a_term": term, "a_time": row.created, "an_id": row.id}
-        for row in rows
-        for term in terms_of(project, _found(row))
+        {"a_term": term, "a_time": row.created, "an_id": row.id} for row in rows for term in terms_of(project, row)
     ]
     await connection.execute(delete(TERMS).where(*same), terms)
     mine = (COMPLETIONS.c.project == project) & COMPLETIONS.c.id.in_([row.id for row in rows])
     await connection.execute(delete(COMPLETIONS).where(mine))
-
-
-def _is_safe(row: Row[Any], safe: Protected) -> bool:
-    """Whether a legal hold protects a completion."""
-    return safe.covers(row.id, None if row.subject is None else row.subject.decode())
 
 
 def _found(row: Row[Any]) -> StoredCompletion:

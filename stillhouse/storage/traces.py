@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Row, Table, and_, bindparam, delete, null,
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.errors import OnHold, StorageError
-from stillhouse.storage.completions import terms_of
+from stillhouse.storage.completions import taken, terms_of
 from stillhouse.storage.database import Database
 from stillhouse.storage.file_records import UploadState
 from stillhouse.storage.holds import protected
@@ -146,19 +146,21 @@ class Traces:
     async def delete_calls(self, project: str, calls: Sequence[StoredCompletion]) -> int:
         """Delete stored calls with all they are found by; not even where they stood is kept. Raises OnHold."""
         same = [TERMS.c[name] == bindparam(f"a_{name}") for name in ("term", "created", "id")]
-        terms = [
-            {"a_term": term, "a_created": call.created, "a_id": call.id}
-            for call in calls
-            for term in terms_of(project, call)
-        ]
         ids = [call.id for call in calls]
 
         async def change(connection: AsyncConnection) -> int:
             held = await protected(connection, project)
-            if any(held.covers(call.id, call.subject) for call in calls):
+            there = await taken(connection, project, ids)
+            if any(held.covers(call) for call in there):
                 return -1
+            terms = [
+                {"a_term": term, "a_created": call.created, "a_id": call.id}
+                for call in there
+                for term in terms_of(project, call)
+            ]
             await _overwriting(connection)
-            await connection.execute(delete(TERMS).where(*same), terms)
+            if terms:
+                await connection.execute(delete(TERMS).where(*same), terms)
             await connection.execute(delete(DELETED).where(DELETED.c.project == project, DELETED.c.id.in_(ids)))
             mine = (COMPLETIONS.c.project == project) & COMPLETIONS.c.id.in_(ids)
             return (await connection.execute(delete(COMPLETIONS).where(mine))).rowcount

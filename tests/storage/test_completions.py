@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 
+import pytest
 from sqlalchemy import func, select
 
 from stillhouse.errors import StorageError
+from stillhouse.storage.completions import Completions
+from stillhouse.storage.database import Database, database_url
 from stillhouse.storage.records import Cut, Wanted
 from stillhouse.storage.tables import COMPLETIONS, TERMS
+from stillhouse.storage.writer import Writer
 from tests.storage.stored import completion, numbers
 
 ALL = Wanted()
@@ -85,6 +89,38 @@ async def test_other_metadata_take_the_place_of_all_there_were(completions):
     assert await listed(completions, Wanted(metadata={"env": "prod"})) == []
     assert await listed(completions, Wanted("large", {"tag": "b"})) == [1]
     assert await completions.replace_metadata("p", "chatcmpl-none", {}) is None
+
+
+@pytest.fixture
+async def beside(url, database, tmp_path):
+    """The completions as another server has them."""
+    other = await Database.open(database_url(url, tmp_path))
+    writer = Writer(other)
+    yield Completions(other, writer)
+    await writer.close()
+    await other.close()
+
+
+async def test_what_two_servers_change_at_once_is_found_by_what_it_has_alone(completions, beside):
+    uses = ("support", "sales")
+    for number in range(1, 9):
+        row = completion(number, use="x")
+        await completions.add("p", row)
+        both = zip((completions, beside), uses, strict=True)
+        await asyncio.gather(*[each.replace_metadata("p", row.id, {"use": use}) for each, use in both])
+    has = {use: [] for use in uses}
+    for number in range(1, 9):
+        has[(await completions.get("p", completion(number).id)).metadata["use"]].append(number)
+    for use in uses:
+        assert await listed(completions, Wanted(metadata={"use": use}), ascending=True) == has[use]
+
+
+async def test_of_two_servers_that_delete_at_once_one_finds_nothing(completions, beside):
+    for number in range(1, 9):
+        row = completion(number)
+        await completions.add("p", row)
+        done = await asyncio.gather(*[each.delete("p", row.id) for each in (completions, beside)])
+        assert sorted(done) == [False, True]
 
 
 async def test_a_deleted_one_leaves_nothing_but_its_place(completions, database):

@@ -90,11 +90,26 @@ async def test_holds_that_make_no_sense_are_wrong_use(store):
 
 
 def test_a_call_is_covered_by_its_project_its_subject_or_itself():
-    assert Protected(True, frozenset(), frozenset()).covers("x", None)
-    some = Protected(False, frozenset({"ada"}), frozenset({"y"}))
-    assert [some.covers(*each) for each in (("x", "ada"), ("y", None), ("x", "bob"), ("x", None))] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    assert Protected(True, frozenset(), frozenset()).covers(completion(1))
+    some = Protected(False, frozenset({"ada"}), frozenset({completion(2).id}))
+    about = [replace(completion(1), subject=subject) for subject in ("ada", "bob")]
+    named = [completion(1, subject=subject) for subject in ("ada", "bob")]
+    asked = [*about, *named, completion(2), completion(3)]
+    assert [some.covers(each) for each in asked] == [True, False, True, False, True, False]
+
+
+async def test_a_hold_on_a_subject_protects_calls_that_name_it_in_metadata_given_later(store):
+    await store.completions.replace_metadata("p", "chatcmpl-000003", {"subject": "ada"})
+    hold = await store.holds.place("p", "case 7", "terminal:ada", subject="ada")
+    for refused in (
+        store.completions.delete("p", "chatcmpl-000003"),
+        store.completions.replace_metadata("p", "chatcmpl-000003", {"subject": "bob"}),
+    ):
+        with pytest.raises(OnHold, match="case 7"):
+            await refused
+    assert await store.retention.delete_before(10) == 1
+    assert await left(store) == [1, 3]
+    await store.holds.release(hold.id, "terminal:ada")
+    await store.holds.place("p", "case 8", "terminal:ada", completion="chatcmpl-000003")
+    assert (await store.holds.on_subject("p", "ada")).reason == "case 8"
+    assert await store.holds.on_subject("p", "bob") is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from stillhouse.storage import retention
 from stillhouse.storage.audit import Audit
@@ -27,6 +27,22 @@ async def test_what_is_too_old_is_deleted_and_the_rest_stays(database, writer, c
             for table in (COMPLETIONS, TERMS)
         ]
     assert left == [4, 4 * 3]
+
+
+async def test_a_call_that_is_still_found_by_what_it_no_longer_has_stays(database, writer, completions):
+    kept = Retention(database, writer)
+    await completions.add("p", completion(1, use="a"), completion(2, use="a"))
+
+    async def leave_behind(connection):
+        values = {"metadata": b'{"use": "b"}'}
+        await connection.execute(update(COMPLETIONS).where(COMPLETIONS.c.id == completion(1).id).values(values))
+
+    await writer.change(leave_behind)
+    await kept.keep_for("p", 60, Wanted(metadata={"use": "a"}))
+    assert [(each.deleted, each.held) for each in [*await kept.run(dry=True), *await kept.run()]] == [(1, 0)] * 2
+    assert numbers(await completions.page("p", Wanted(), Cut())) == [1]
+    await completions.replace_metadata("p", completion(1).id, {"use": "a"})
+    assert numbers(await completions.page("p", Wanted(metadata={"use": "a"}), Cut())) == [1]
 
 
 async def test_nothing_is_nothing(database, writer):
