@@ -36,8 +36,8 @@ def init(
     """Begin to encrypt the words of stored calls, kept answers and eval rows.
 
     A master key is made, unless STILLHOUSE_MASTER_KEY or the file hold one. Whoever loses it loses all that was
-    encrypted: keep a copy of it apart from the backups, which never hold it. Servers that run begin within a second, if
-    they can read it. What was kept before stays as it is until `stillhouse vault encrypt`.
+    encrypted: keep a copy of it apart from the backups, which never hold it. Servers that run begin within two seconds,
+    if they can read it. What was kept before stays as it is until `stillhouse vault encrypt`.
 
     For example: stillhouse vault init --master-key-file /run/secrets/stillhouse.key
     """
@@ -59,7 +59,7 @@ def init(
 def status(
     home: HomeOption = None, database: DatabaseOption = None, master_key_file: MasterFile = None, json: AsJson = False
 ) -> None:
-    """Show whether calls are encrypted, with which master key, and how many keys there are.
+    """Show whether calls are encrypted, with which master key, how many keys there are, and what is in the clear.
 
     For example: stillhouse vault status --json
     """
@@ -78,6 +78,7 @@ def status(
             "keys": found.keys,
             "retired": found.retired,
             "destroyed": found.destroyed,
+            "in_the_clear": await store.vault_passes.unsealed(),
             "rows_of_unfinished_pass": passing and passing["rows"],
         }
 
@@ -93,6 +94,8 @@ def status(
         tell(f"Keys in use: {keys}; {found['retired']} that only open; {found['destroyed']} destroyed.")
         if found["rows_of_unfinished_pass"] is not None:
             tell("A pass over all rows has not ended: `stillhouse vault encrypt` goes on with it.")
+        if found["in_the_clear"]:
+            tell(f"{found['in_the_clear']:,} bodies are kept in the clear: `stillhouse vault encrypt` encrypts them.")
 
 
 @vault.command("encrypt")
@@ -105,7 +108,8 @@ def encrypt(
 ) -> None:
     """Encrypt what was kept before, and with new keys what old ones have encrypted.
 
-    Servers may go on. Ctrl-C and kill do no harm: the same command goes on where it was.
+    Servers may go on; just after `vault init` it waits for them, up to three seconds. Ctrl-C and kill do no
+    harm: the same command goes on where it was.
 
     For example: stillhouse vault encrypt
     """

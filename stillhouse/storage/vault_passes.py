@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from stillhouse.storage.audit_records import Event
 from stillhouse.storage.data_keys import INDEX, rewrapped
 from stillhouse.storage.database import Database
 from stillhouse.storage.master_key import MasterKey
-from stillhouse.storage.sealing import HEAD, Place, is_sealed, key_id_of
+from stillhouse.storage.sealing import BEGINNING, HEAD, Place, is_sealed, key_id_of
 from stillhouse.storage.tables import (
     COMPLETIONS,
     DATA_KEYS,
@@ -28,7 +29,7 @@ from stillhouse.storage.tables import (
     REVIEWS,
     VAULT,
 )
-from stillhouse.storage.vault import Sealer, Vault
+from stillhouse.storage.vault import FRESH, Sealer, Vault
 from stillhouse.storage.writer import Writer
 
 __all__ = ["Passed", "VaultPasses"]
@@ -41,6 +42,9 @@ KEYS_AT_ONCE = 500
 
 LATE = 86_400
 """Seconds for which a retired key stays where nothing seems to need it: a server may hold what it closed for long."""
+
+KNOWN = 2 * FRESH + 1
+"""Seconds after which every server knows of a new vault, whose time is in whole seconds."""
 
 Told = Callable[[int], None]
 """Hears how many more rows were looked at."""
@@ -86,9 +90,14 @@ class VaultPasses:
         self._database, self._writer, self._vault, self._audit = database, writer, vault, audit
 
     async def encrypt(self, actor: str, told: Told = lambda rows: None) -> Passed:
-        """Close every body that is not closed by a key in use; raises UsageError without a vault, and VaultLocked."""
+        """Close every body that is not closed by a key in use; raises UsageError without a vault, and VaultLocked.
+
+        A new vault is given time to be known: until then servers write in the clear, behind a pass as well.
+        """
         await self._need_vault()
         status = await self._vault.status()
+        if status is not None:
+            await asyncio.sleep(min(KNOWN, max(0.0, status.created + KNOWN - time.time())))
         if status is None or status.passing is None:
             await self._audit.tell(Event("vault.pass_begun", actor))
         at: Mapping[str, Any] = orjson.loads(status.passing) if status and status.passing else {}
@@ -112,6 +121,17 @@ class VaultPasses:
 
         await self._writer.change(end)
         return passed
+
+    async def unsealed(self) -> int:
+        """How many bodies are kept in the clear."""
+        count = 0
+        async with self._database.reading() as connection:
+            for kind in KINDS:
+                for column in (kind.table.c[name] for name in kind.bodies):
+                    clear = func.substr(column, 1, len(BEGINNING)) != BEGINNING  # which no NULL is
+                    query = select(func.count()).select_from(kind.table).where(clear)
+                    count += (await connection.execute(query)).scalar_one()
+        return count
 
     async def retire_keys(self, actor: str) -> int:
         """Let new keys close from now on; `encrypt` closes anew what the old ones have closed. How many are retired."""

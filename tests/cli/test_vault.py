@@ -21,6 +21,7 @@ def test_what_is_kept_becomes_unreadable_without_the_key(told, own_database, tmp
     keep(own_database, tmp_path, completion(1))
     assert "Nothing is encrypted" in told("vault", "status")[1]
     made = json.loads(told("vault", "init", "--json")[1])
+    assert "2 bodies are kept in the clear: `stillhouse vault encrypt`" in told("vault", "status")[1]
     assert made["where"] == str(tmp_path / MASTER_FILE)
     done = json.loads(told("vault", "encrypt", "--json")[1])
     assert (done["rows"], done["encrypted"]) == (1, 2)
@@ -28,6 +29,7 @@ def test_what_is_kept_becomes_unreadable_without_the_key(told, own_database, tmp
     assert kept(own_database, tmp_path, "chatcmpl-000001") == completion(1)
     found = json.loads(told("vault", "status", "--json")[1])
     assert (found["master"], found["keys"], found["master_key_found"]) == (made["master"], {"month": 1}, True)
+    assert found["in_the_clear"] == 0
     assert "which is found" in told("vault", "status")[1]
     (tmp_path / MASTER_FILE).unlink()
     assert "which is NOT found" in told("vault", "status")[1]

@@ -18,6 +18,7 @@ from stillhouse.storage.records import KeptAnswer, Seen
 from stillhouse.storage.sealing import is_sealed, key_id_of
 from stillhouse.storage.store import Store
 from stillhouse.storage.tables import COMPLETIONS, DATA_KEYS, EVAL_ITEMS, EVAL_RUNS, KEPT_ANSWERS
+from stillhouse.storage.vault import FRESH
 from tests.storage.databases import kept_bytes
 from tests.storage.kept_evals import a_run, an_eval
 from tests.storage.test_vault import CANARY, about
@@ -25,6 +26,7 @@ from tests.storage.test_vault import CANARY, about
 
 @pytest.fixture
 async def store(own_database, tmp_path, monkeypatch):
+    monkeypatch.setattr(vault_passes, "KNOWN", 0)
     monkeypatch.setattr(vault_passes, "AT_ONCE", 3)
     monkeypatch.setattr(vault_passes, "KEYS_AT_ONCE", 2)
     store = await Store.open(own_database, tmp_path)
@@ -73,6 +75,26 @@ async def test_what_was_there_before_is_encrypted(store, own_database, tmp_path)
     if own_database is None:  # PostgreSQL's values are looked at, not the pages of its files
         assert CANARY.encode() not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert CANARY.encode() not in await asyncio.to_thread(kept_bytes, own_database, tmp_path)
+
+
+async def test_nothing_that_a_running_server_adds_around_a_pass_stays_in_the_clear(
+    store, own_database, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(vault_passes, "KNOWN", 2 * FRESH + 1)  # as it is elsewhere
+    server = await Store.open(own_database, tmp_path)
+    try:
+        await server.completions.add("p", about(None, 1))
+        await store.vault.make("terminal:ada")
+        await server.completions.add("p", about(None, 2))
+        assert await store.vault_passes.unsealed() == 4
+        await store.vault_passes.encrypt("terminal:ada")
+        await server.completions.add("p", about(None, 3))
+    finally:
+        await server.close()
+    assert await store.vault_passes.unsealed() == 0
+    found = await bodies(store)
+    assert len(found) == 6
+    assert all(map(is_sealed, found))
 
 
 async def test_a_pass_that_was_killed_goes_on_where_it_was(store, own_database, tmp_path):
@@ -221,6 +243,7 @@ from stillhouse.storage import vault_passes
 from stillhouse.storage.store import Store
 
 vault_passes.AT_ONCE = 3
+vault_passes.KNOWN = 0
 
 async def work():
     store = await Store.open(None, Path(sys.argv[1]))
