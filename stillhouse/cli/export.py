@@ -44,8 +44,8 @@ def export(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            help="Of a student of pictures in C: a .npz file with `images`, a few hundred that it was trained on, by "
-            "which the ranges of its whole numbers are chosen.",
+            help="Of a student of pictures in C or for executorch-int8: a .npz file with `images`, a few hundred that "
+            "it was trained on, by which the ranges of its whole numbers are chosen.",
             show_default=False,
         ),
     ] = None,

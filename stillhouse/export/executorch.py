@@ -22,15 +22,17 @@ from stillhouse.export.folders import written_into
 from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.pooling import Stack, open_stack
 from stillhouse.export.subject import Exported, Kind, Subject, refuse_kind
-from stillhouse.export.verify import Parity, Samples, answers, compare, compare_vectors, shares
+from stillhouse.export.verify import Parity, Samples, Tolerance, answers, compare, compare_vectors, shares
 from stillhouse.extras import require
 
-__all__ = ["FORMS", "MODEL", "SIGNATURE", "export_executorch", "run_executorch", "verify_executorch"]
+__all__ = ["FORMS", "INT8_TOLERANCE", "MODEL", "SIGNATURE", "export_executorch", "run_executorch", "verify_executorch"]
 
 Floats = npt.NDArray[np.float32]
 
 MODEL, SIGNATURE = "model.pte", "signature.json"
 FORMS = ("f32", "int8")
+INT8_TOLERANCE = Tolerance(agreement=0.97, difference=0.1)
+"""Weights and maps of 8 bits move probabilities, and answers of pictures that lie between two labels."""
 LONGEST = 128
 """Tokens of the longest text where neither the bundle nor the model says fewer."""
 
@@ -65,8 +67,8 @@ def export_executorch(
         raise UsageError(f"ExecuTorch files are written as {', '.join(FORMS)}, not as {quantize!r}.")
     if quantize == "int8" and (subject.kind is not Kind.IMAGE or calibration is None):
         raise UsageError(
-            "In int8 image students are written, and calibrated on real images: call export_executorch(subject, out, "
-            '"int8", calibration=pixels). Texts stay in f32.'
+            "In int8 image students are written, and calibrated on real images. Give a few hundred as a .npz file with "
+            "`images`: --pictures FILE. Texts stay in f32: export them to executorch."
         )
     stack = open_stack(subject.folder) if subject.kind is Kind.EMBEDDING else None
     module = _Answer(subject.module, subject.kind, stack).eval()

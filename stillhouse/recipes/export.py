@@ -18,7 +18,7 @@ from stillhouse.export.verify import Parity, Samples, Tolerance, check
 from stillhouse.models.factored import has_factors, merge
 from stillhouse.recipes.open_student import open_student
 from stillhouse.recipes.provenance import versions
-from stillhouse.recipes.samples import Bytes, draw_samples, read_pictures, read_samples
+from stillhouse.recipes.samples import Bytes, draw_samples, read_pictures, read_samples, seen_pictures
 from stillhouse.recipes.terms import attributions, terms_beside
 
 __all__ = ["RECORD", "TARGETS", "Outcome", "Target", "export_student"]
@@ -107,6 +107,16 @@ def _executorch() -> Target:
     return Target(export_executorch, verify_executorch)
 
 
+def _executorch_int8() -> Target:
+    from stillhouse.export.executorch import INT8_TOLERANCE, export_executorch, verify_executorch
+
+    def calibrated(subject: Subject, out: Path, pictures: Bytes) -> Exported:
+        return export_executorch(subject, out, "int8", seen_pictures(subject, pictures))
+
+    write = partial(export_executorch, quantize="int8")
+    return Target(write, verify_executorch, INT8_TOLERANCE, calibrated=calibrated)
+
+
 TARGETS: Mapping[str, Callable[[], Target]] = {
     "onnx": _onnx,
     "onnx-text": _onnx_text,
@@ -115,6 +125,7 @@ TARGETS: Mapping[str, Callable[[], Target]] = {
     **{f"gguf-{form}": partial(_gguf, form) for form in ("f32", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")},
     "ort": _ort,
     "executorch": _executorch,
+    "executorch-int8": _executorch_int8,
     "c": _c,
     "web": _web,
     "transformers-js": _transformers_js,

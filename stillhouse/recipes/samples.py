@@ -15,13 +15,13 @@ from stillhouse.data.formats import parse_row, read_lines
 from stillhouse.errors import BadRow, UsageError
 from stillhouse.export.onnx_folder import image_size
 from stillhouse.export.subject import Kind, Subject
-from stillhouse.export.verify import Samples
+from stillhouse.export.verify import Floats, Samples
 from stillhouse.models.load import load_image
 from stillhouse.models.tokenizers import NgramReader, Reader, TokenizerReader, open_reader
 from stillhouse.recipes.read_rows import read_arrays, spread
 from stillhouse.tasks.image import look_of, read_images
 
-__all__ = ["Bytes", "draw_samples", "read_pictures", "read_samples", "reader_of"]
+__all__ = ["Bytes", "draw_samples", "read_pictures", "read_samples", "reader_of", "seen_pictures"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -152,9 +152,13 @@ def read_pictures(file: Path) -> Bytes:
     return images[list(spread(range(len(images)), MOST[Kind.IMAGE]))]
 
 
-def _pictures(subject: Subject, file: Path) -> Samples:
-    images = read_pictures(file)
+def seen_pictures(subject: Subject, images: Bytes) -> Floats:
+    """Pictures as a student sees them, `[rows, channels, height, width]`."""
     loaded = load_image(str(subject.folder))
     task = read_images(images, classes=max(2, len(subject.labels[0])), look=look_of(loaded.processor or loaded.config))
-    pixels = task.batch(range(len(images))).inputs["pixel_values"].numpy()
-    return Samples(pixels=pixels, origin=f"{len(images)} images of {file.name}")
+    return task.batch(range(len(images))).inputs["pixel_values"].numpy()
+
+
+def _pictures(subject: Subject, file: Path) -> Samples:
+    pixels = seen_pictures(subject, read_pictures(file))
+    return Samples(pixels=pixels, origin=f"{len(pixels)} images of {file.name}")
