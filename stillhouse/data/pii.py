@@ -17,7 +17,7 @@ from stillhouse.data.personal.names import names
 from stillhouse.data.personal.numbers import numbers
 from stillhouse.data.personal.span import Span, Type, apart
 
-__all__ = ["CERTAIN", "NAMED", "PLACEHOLDER", "Span", "Type", "find"]
+__all__ = ["CERTAIN", "NAMED", "PLACEHOLDER", "Span", "Type", "find", "folded"]
 
 NAMED = frozenset({Type.PERSON, Type.ORGANIZATION, Type.LOCATION})
 """What is recognised by a tagger that has learnt it, and not by its form."""
@@ -41,7 +41,7 @@ def find(
     Digits, letters and hyphens of other scripts count as the plain ones. What stands in a placeholder of ours is left.
     `second` looks too, and adds what lies beside what is known by its form; of names the longer one stays.
     """
-    plain = text if text.isascii() else text.translate(_fold())
+    plain = folded(text)
     low = plain.lower()
     found = [*marks(plain), *credentials(plain, low), *by_context(plain, low)]
     if any(map(plain.__contains__, "0123456789")):
@@ -59,6 +59,11 @@ def find(
         taken = [match.span() for match in PLACEHOLDER.finditer(plain)]
         wanted = [each for each in wanted if all(each.end <= one or other <= each.start for one, other in taken)]
     return wanted
+
+
+def folded(text: str) -> str:
+    """A text with plain digits, letters, hyphens and spaces for those that look like them, each in its place."""
+    return text if text.isascii() else text.translate(_fold())
 
 
 def _beside(sure: list[Span], named: list[Span]) -> list[Span]:

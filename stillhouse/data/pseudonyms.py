@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stillhouse.data.personal.checksums import luhn
 from stillhouse.data.personal.span import Span, Type
+from stillhouse.data.pii import folded
 
 __all__ = ["stand_in"]
 
@@ -43,6 +44,7 @@ FIRMS = _each(
 )
 SMALL = frozenset(_each("de del da do dos das di la le van der den von zu bin al el ibn and und y e och"))
 DIGIT = re.compile(r"\d")
+NOT_IBAN = re.compile(r"[^0-9A-Z]")
 
 
 def stand_in(value: str, span: Span, key: bytes) -> str:
@@ -134,11 +136,12 @@ def _card(value: str, draw: _Draw) -> str:
 
 def _iban(value: str, draw: _Draw) -> str:
     """The country stays, the bank's letters become X, and the two check digits hold."""
-    plain = value.replace(" ", "").upper()
+    written = folded(value).upper()
+    plain = "".join(NOT_IBAN.split(written))
     body = "".join(str(draw.below(10)) if letter.isdigit() else "X" for letter in plain[4:])
     turned = "".join(str(int(letter, 36)) for letter in body + plain[:2] + "00")
     new = iter(f"{plain[:2]}{98 - int(turned) % 97:02d}{body}")
-    return "".join(letter if letter == " " else next(new) for letter in value)
+    return "".join(letter if NOT_IBAN.match(letter) else next(new) for letter in written)
 
 
 def _ip(value: str, draw: _Draw) -> str:

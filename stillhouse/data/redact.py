@@ -25,6 +25,8 @@ ROUNDS = 16
 """How often a text is looked through: what was hidden by something longer shows once that is gone."""
 FIELD = re.compile(r"[\w.$-]+")
 """What keys of JSON look like that name a field."""
+HALF = re.compile(r"[\ud800-\udfff]")
+"""Half of a character, which JSON can hold as an escape alone."""
 FORMS = frozenset(Type) - NAMED - {Type.ADDRESS}
 """What is looked for in labels, where a word with a capital is rather a class than a name."""
 
@@ -51,8 +53,11 @@ class Redactor:
         """A text as it may be kept. One that is JSON stays JSON, and the names in it count as words beside values."""
         types = self.types if types is None else types
         if text[:1] in ("{", "[") and (value := _json(text)) is not None:
-            changed = self._value(value, "", types)
-            return text if changed == value else _dumped(changed, text)
+            try:
+                changed = self._value(value, "", types)
+                return text if changed == value else _dumped(changed, text)
+            except RecursionError:  # nested deeper than anybody's data: its words are looked through all the same
+                pass
         return self._words(text, types)
 
     def item(self, item: Item) -> Item:
@@ -205,4 +210,5 @@ def _dumped(value: Any, like: str) -> str:
     if "\n" in like:
         second = like.split("\n", 2)[1]
         indent, compact = len(second) - len(second.lstrip(" ")), (",", ": ")
-    return json.dumps(value, ensure_ascii=like.isascii(), separators=compact, indent=indent or None)
+    words = json.dumps(value, ensure_ascii=like.isascii(), separators=compact, indent=indent or None)
+    return HALF.sub(lambda found: f"\\u{ord(found.group()):04x}", words)

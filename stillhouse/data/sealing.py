@@ -23,7 +23,8 @@ TOKEN = re.compile(r"\[([A-Z_]+)#([\w\-]{38,}={0,2})\]")
 NONCE = 12
 LENGTH = 12
 """Hexadecimal digits of a hash."""
-PROJECT = re.compile(r"[\w.-]{1,128}")
+PROJECT, LONGEST_NAME = re.compile(r"[\w.-]{1,128}"), 251
+"""What names of projects are like that can name a file, and how many bytes they have before `.key`."""
 
 
 def hashed(value: str, kind: str, key: bytes) -> str:
@@ -61,9 +62,7 @@ def key_of(home: Path, project: str, make: bool = True) -> bytes:
 
     Raises UsageError where there is none and none is to be made, DataError where it is damaged.
     """
-    if not PROJECT.fullmatch(project):
-        raise UsageError(f"The project {project!r} cannot be the name of a file; give the key by --key-env.")
-    path = home / "redaction" / f"{project}.key"
+    path = home / "redaction" / f"{_file_name(project)}.key"
     if not path.is_file():
         if not make:
             raise UsageError(
@@ -85,6 +84,13 @@ def key_of(home: Path, project: str, make: bool = True) -> bytes:
     if len(key) != 32:
         raise DataError(f"{path} is damaged: it has {len(key)} bytes, and a key has 32. Take it from a backup.")
     return key
+
+
+def _file_name(project: str) -> str:
+    """The name of a project where it can name a file, else its hash, behind a sign that no such name has."""
+    encoded = project.encode("utf-8", "surrogatepass")
+    is_plain = PROJECT.fullmatch(project) and len(encoded) <= LONGEST_NAME
+    return project if is_plain else f"~{hashlib.sha256(encoded).hexdigest()[:32]}"
 
 
 def _open(token: str, kind: str, key: bytes) -> str | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, final
 
 import orjson
@@ -13,7 +15,7 @@ from starlette.requests import Request
 
 from stillhouse.chat import ChatCall, Route
 from stillhouse.data.subjects import SUBJECT, subject_of
-from stillhouse.errors import StorageBusy, StorageError, TeacherUnavailable
+from stillhouse.errors import StillhouseError, StorageBusy, StorageError, TeacherUnavailable
 from stillhouse.gateway.auth import project_of
 from stillhouse.gateway.faults import NOT_KEPT
 from stillhouse.gateway.metrics import Tally
@@ -132,6 +134,26 @@ class Capture:
         return b""
 
     async def _add(self, told: dict[str, Any], route: Route) -> None:
+        """Keep a call; raises StorageError when that fails, or its words cannot be redacted, if it was asked for."""
+        try:
+            await self._store.completions.add(self._project, await self._stored(told, route))
+        except StorageError as error:
+            if self._keep.is_asked:
+                raise
+            log_loss(error)
+
+    async def _stored(self, told: dict[str, Any], route: Route) -> StoredCompletion:
+        """A call as it is kept; raises StorageError where it cannot be made, such as without a key to redact it by."""
+        try:
+            return await self._redacted(told, route)
+        except StillhouseError as error:
+            raise StorageError(f"What may be kept of a call could not be told: {error}") from error
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"  # its words may be personal
+            raise StorageError(f"What may be kept of a call could not be told: {where}.") from error
+
+    async def _redacted(self, told: dict[str, Any], route: Route) -> StoredCompletion:
         created = told.get("created")
         if not isinstance(created, int):
             created = told["created"] = int(time.time())
@@ -140,7 +162,7 @@ class Capture:
             answer, messages = await asyncio.to_thread(self._allowed, told, route)
         else:
             answer, messages = self._allowed(told, route)
-        stored = StoredCompletion(
+        return StoredCompletion(
             id=self.id,
             created=created,
             asked=self._call.model,
@@ -151,12 +173,6 @@ class Capture:
             messages=messages,
             subject=subject_of(self._keep.metadata, self._keep.request if self._policy.content else {}),
         )
-        try:
-            await self._store.completions.add(self._project, stored)
-        except StorageError as error:
-            if self._keep.is_asked:
-                raise
-            log_loss(error)
 
     def _is_long_to_redact(self, told: dict[str, Any]) -> bool:
         """Whether looking through a call would keep others waiting: a hundred thousand letters take tens of ms."""

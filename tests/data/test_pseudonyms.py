@@ -46,6 +46,22 @@ def test_the_same_value_has_the_same_stand_in_and_the_key_decides_which(kind, va
     assert len(made) > 3
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ＤＥ89 3704 0044 0532 0130 00",
+        "DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000",
+        "de89-3704-0044-0532-0130-00",
+        "DE٨٩ 3704 0044 0532 0130 00",
+    ],
+)
+def test_the_stand_in_of_an_iban_holds_however_it_is_written(value):
+    made = other(value, Type.IBAN)
+    assert made.startswith("DE")
+    assert mod_97(re.sub(r"[^0-9A-Z]", "", made))
+    assert len(made) == len(value)
+
+
 def test_every_kind_has_one():
     assert all(other("A1-23 456", kind) != "A1-23 456" for kind in Type if kind not in (Type.IBAN, Type.CARD, Type.MAC))
 

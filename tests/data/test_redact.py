@@ -98,6 +98,24 @@ def test_json_stays_json_and_its_names_are_words_beside_values():
     assert redactor().text(clean) == clean
 
 
+@pytest.mark.parametrize("how", list(How))
+def test_json_nested_deeper_than_python_goes_is_looked_through_as_words(how):
+    for depth in (300, 600, 900, 20_000):
+        done = redactor(how).text("[" * depth + '"ann@example.org"' + "]" * depth)
+        assert "ann@" not in done
+        assert done.startswith("[" * depth)
+
+
+@pytest.mark.parametrize("how", list(How))
+def test_half_characters_in_json_stay_escapes(how):
+    done = redactor(how).text('{"a": "\\ud83d é ann@example.org", "\\udc00": 1}')
+    done.encode()
+    assert "ann@" not in done
+    told = json.loads(done)
+    assert told["a"].startswith("\ud83d é ")
+    assert told["\udc00"] == 1
+
+
 def test_keys_of_json_are_looked_through_and_stay_apart():
     told = {
         "ann@example.org": "admin",

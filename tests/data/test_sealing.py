@@ -59,5 +59,10 @@ def test_a_key_that_is_only_asked_for_is_not_made(tmp_path):
     with pytest.raises(UsageError, match="no key"):
         key_of(tmp_path, "default", make=False)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(UsageError, match="name of a file"):
-        key_of(tmp_path, "../x")
+
+
+@pytest.mark.parametrize("project", ["../x", "Support team", "a/b", "", "é" * 128, "\ud800", "~x"])
+def test_a_project_whose_name_is_none_for_a_file_has_a_key_too(project, tmp_path):
+    key = key_of(tmp_path, project)
+    assert key == key_of(tmp_path, project, make=False) != key_of(tmp_path, f"{project}!")
+    assert {path.parent for path in tmp_path.rglob("*.key")} == {tmp_path / "redaction"}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -47,7 +48,8 @@ def teacher() -> Starlette:
 
 @contextmanager
 def gateway(database: str | None, home: Path, how: How, **options: Any) -> Generator[str]:
-    policy = Policy(every=True, redactors=redactors_for(how, options.get("types", ()), home))
+    redactors = options.get("redactors") or redactors_for(how, options.get("types", ()), home)
+    policy = Policy(every=True, redactors=redactors)
     with served(teacher()) as api:
         section = TeacherSection(base_url=f"{api}/v1", models={"large": "large"})
         house = furnish(ServerFile(teachers={"far": section}), [])
@@ -104,6 +106,49 @@ def test_what_is_sealed_opens_with_the_key_of_the_project(own_database, tmp_path
         assert row.choices[0].message.content == SAID
         assert CARD not in message
         assert reveal(message, key_of(tmp_path, "default", make=False)) == ASKED[0]["content"]
+
+
+ODD = ["[" * 600 + f'"{MAIL}"' + "]" * 600, f'{{"a": "\\ud83d é {MAIL}"}}', f"ＤＥ89 3704 0044 0532 0130 00 {MAIL}"]
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("how", list(How))
+def test_texts_of_odd_forms_are_answered_and_kept_redacted(how, own_database, tmp_path, client):
+    with gateway(own_database, tmp_path, how) as url:
+        sdk = client(url)
+        for words in ODD:
+            sdk.chat.completions.create(model="large", messages=[{"role": "user", "content": words}])
+        rows = list(sdk.chat.completions.list())
+        assert len(rows) == len(ODD)
+        assert not any(MAIL in message for row in rows for message in messages(sdk, row.id))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+def test_what_cannot_be_redacted_is_not_kept_and_answered_where_nobody_asked(
+    stream, own_database, tmp_path, client, caplog
+):
+    """The key of the project was damaged while the server ran."""
+    (tmp_path / "redaction").mkdir()
+    (tmp_path / "redaction" / "damaged.key").write_bytes(b"short")
+
+    def redactors(project: str) -> Any:
+        return key_of(tmp_path, "damaged")
+
+    def said(sdk: Any, **call: Any) -> str:
+        told = sdk.chat.completions.create(model="large", messages=ASKED, stream=stream, **call)
+        if not stream:
+            return told.choices[0].message.content
+        return "".join(chunk.choices[0].delta.content or "" for chunk in told if chunk.choices)
+
+    with gateway(own_database, tmp_path, How.HASH, redactors=redactors) as url:
+        sdk = client(url)
+        assert said(sdk) == SAID
+        assert "is damaged" in caplog.text
+        with pytest.raises(openai.APIError, match="its log says why"):
+            said(sdk, store=True)
+        assert list(sdk.chat.completions.list()) == []
+    assert CARD not in caplog.text
 
 
 def test_what_was_said_again_by_its_key_is_not_kept_unredacted(tmp_path):
