@@ -113,6 +113,7 @@ def settled(review: StoredReview, said: Mapping[str, Any], skips: bool) -> Store
 def items_of_review(review: StoredReview) -> Iterator[Item]:
     """What a review that is done gives to learn from: a corrected item, and where there are two answers a preference.
 
+    They keep the origin of the item, by which whatever comes of a call on hold is known.
     An answer that is wrong and was not corrected gives nothing; nor does a review whose item was erased.
     """
     told: Mapping[str, Any] = orjson.loads(review.content)
@@ -121,18 +122,19 @@ def items_of_review(review: StoredReview) -> Iterator[Item]:
         return
     item = item_from_json(told["item"])
     if said["verdict"] == "right":
-        yield confirmed(item, review.id)
+        yield confirmed(item)
         return
     if item.kind is Kind.PREFERENCE and said.get("preferred") == "rejected":
         turned = replace(item, answer=item.rejected, rejected=item.answer)
-        yield replace(turned, source=_by_hand(item, review.id))
-    yield from corrected(item, said, review.id)
+        yield replace(turned, source=_by_hand(item, item.source.origin))
+    yield from corrected(item, said, item.source.origin)
 
 
-def confirmed(item: Item, origin: str) -> Item:
+def confirmed(item: Item) -> Item:
     """An item that a person has found right."""
     facts = replace(item.facts, grade=1.0)
-    return replace(item, truth=item.label or item.words or item.truth, facts=facts, source=_by_hand(item, origin))
+    source = _by_hand(item, item.source.origin)
+    return replace(item, truth=item.label or item.words or item.truth, facts=facts, source=source)
 
 
 def corrected(item: Item, said: Mapping[str, Any], origin: str) -> Iterator[Item]:

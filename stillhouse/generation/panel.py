@@ -172,7 +172,8 @@ def voted(seat: Seat, settled: Settled, at: int, least: float = 0.0) -> Item:
     if verdicts.judged[at]:
         known["judged"] = "yes"
     facts = replace(seat.item.facts, tags=tags, metadata={**seat.item.facts.metadata, **known})
-    source = Source(Method.LABELLED, f"vote/{seat.item.id}", 0, "+".join(seat.teachers) or None, seat.parents)
+    before = seat.item.source
+    source = Source(Method.LABELLED, before.origin, before.row, "+".join(seat.teachers) or None, seat.parents)
     return replace(seat.item, label=label, soft=soft, facts=facts, source=source)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from stillhouse.data.catalogue import Catalogue
 from stillhouse.data.held import refuse_held
-from stillhouse.data.items import Facts, Source
+from stillhouse.data.items import Facts, Method, Source
+from stillhouse.data.review import items_of_review, queue_of, settled
 from stillhouse.data.versions import Step
 from stillhouse.errors import OnHold
 from stillhouse.storage.feedback_records import StoredFeedback
@@ -67,6 +68,35 @@ async def test_holds_on_others_and_in_other_projects_keep_nothing(store, dataset
 async def test_items_of_a_held_call_of_feedback_on_it_and_of_its_subject_are_held(store, datasets, item):
     await store.feedback.add("default", StoredFeedback("fb_1", 5, CALL.id, b'{"rating": "up"}'))
     one = await datasets.add("a", [item], IMPORT)
+    await store.holds.place("default", "case 7", "terminal", completion=CALL.id)
+    with pytest.raises(OnHold, match="A legal hold on the call chatcmpl-7"):
+        await datasets.delete(one)
+
+
+async def test_what_was_made_of_a_held_call_by_whatever_steps_is_held(store, datasets):
+    first, other = of_call(CALL.id), of_call("chatcmpl-8")
+    votes = [replace(other, label="a", source=Source(Method.LABELLED, "vote/1", parents=(other.id, first.id)))]
+    last = [replace(text("new words"), source=Source(Method.SYNTHETIC, "evolve/1", parents=(votes[0].id,)))]
+    await datasets.add("calls", [first, other], IMPORT)
+    made = [await datasets.add("votes", votes, IMPORT), await datasets.add("evolved", last, IMPORT)]
+    free = await datasets.add("free", [replace(text("others"), source=Source(parents=(other.id,)))], IMPORT)
+    hold = await store.holds.place("default", "case 7", "terminal", completion=CALL.id)
+    for version in made:
+        with pytest.raises(OnHold, match="A legal hold on the call chatcmpl-7"):
+            await datasets.delete(version)
+    assert list(await datasets.delete(free)) == [free]
+    await store.holds.release(hold.id, "terminal")
+    assert list(await datasets.delete(made[1])) == [made[1]]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"verdict": "right"}, {"verdict": "wrong", "label": "b"}, {"verdict": "wrong", "correction": {"content": "b"}}],
+)
+async def test_what_a_review_made_of_a_held_call_is_held_when_nothing_else_of_it_is_left(store, datasets, said):
+    item = replace(of_call(CALL.id), label="a", soft={"a": 0.5, "b": 0.5})
+    [review] = queue_of(lambda: iter([item]), "calls@1", 1)
+    one = await datasets.add("reviewed", items_of_review(settled(review, said, skips=False)), IMPORT)
     await store.holds.place("default", "case 7", "terminal", completion=CALL.id)
     with pytest.raises(OnHold, match="A legal hold on the call chatcmpl-7"):
         await datasets.delete(one)

@@ -52,6 +52,7 @@ def test_the_vote_becomes_label_and_soft_labels():
     assert first.facts.metadata == {"annotators": "3", "agreement": "0.3333"}
     assert first.source.teacher is None
     assert len(first.source.parents) == 3
+    assert (first.source.origin, first.source.row) == (seats[0].item.source.origin, seats[0].item.source.row)
 
 
 def test_too_small_a_share_gives_no_label():
