@@ -18,7 +18,7 @@ from stillhouse.extras import require
 from stillhouse.storage.migrate import migrate
 from stillhouse.storage.tables import IDENTITY
 
-__all__ = ["FILE", "Database", "database_url", "trouble"]
+__all__ = ["FILE", "Database", "database_url", "is_deadlock", "trouble"]
 
 FILE = "stillhouse.db"
 """The name of the SQLite file in the home folder."""
@@ -31,6 +31,9 @@ SECONDS = 30
 
 FAILURES = (SQLAlchemyError, OSError, sqlite3.Error)
 """What drivers and SQLAlchemy raise when a database cannot be had or does not do what it is told."""
+
+DEADLOCK = "40P01"
+"""What PostgreSQL calls transactions that wait for each other."""
 
 PRAGMAS = {
     "journal_mode": "WAL",
@@ -149,6 +152,12 @@ def trouble(what: str, error: Exception) -> StorageError:
     cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
     reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0].rpartition(">: ")[2]
     return StorageError(f"{what}: {reason.rstrip('.')}.")
+
+
+def is_deadlock(error: Exception) -> bool:
+    """Whether PostgreSQL undid a transaction because it and another waited for each other: once more, it may pass."""
+    cause = error.__cause__ if isinstance(error, StorageError) else error
+    return isinstance(cause, DBAPIError) and getattr(cause.orig, "sqlstate", None) == DEADLOCK
 
 
 def _sqlite(url: URL, reads: bool) -> AsyncEngine:

@@ -14,7 +14,7 @@ from sqlalchemy import Dialect, Table, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from stillhouse.errors import StorageBusy, StorageError
-from stillhouse.storage.database import Database, trouble
+from stillhouse.storage.database import Database, is_deadlock, trouble
 from stillhouse.storage.records import Durability
 
 __all__ = ["Change", "Limits", "Rows", "Values", "Writer"]
@@ -22,6 +22,12 @@ __all__ = ["Change", "Limits", "Rows", "Values", "Writer"]
 Values = tuple[str | int | bytes | None, ...]
 Rows = Mapping[Table, Sequence[Values]]
 """New rows by their table, each with a value for every column, in the order in which these are declared."""
+
+TRIES = 5
+"""How often one write is tried that other programs and it kept from going on."""
+
+PAUSE = 0.02
+"""Seconds before the next try."""
 
 Result = TypeVar("Result")
 Change = Callable[[AsyncConnection], Awaitable[Result]]
@@ -118,8 +124,10 @@ class Writer:
             self._writes -= len(group)
             self._bytes -= sum(waiting.bytes for waiting in group)
 
-    async def _commit(self, group: Sequence[Waiting]) -> bool:
+    async def _commit(self, group: Sequence[Waiting], tries: int = TRIES) -> bool:
         """One transaction for a group; when it fails, one for each of it, so that only the guilty are told so.
+
+        Servers that share PostgreSQL may come to wait for each other: it undoes one, which is tried again.
 
         Returns whether a transaction could begin: where none can, nobody waits for the next attempt.
         """
@@ -132,6 +140,9 @@ class Writer:
             if begun and len(group) > 1:
                 await self._commit_each(group)
                 return True
+            if begun and tries > 1 and is_deadlock(error):
+                await asyncio.sleep(PAUSE)
+                return await self._commit(group, tries - 1)
             failure = error if isinstance(error, StorageError) else trouble("The database was not written", error)
             _fail(group, failure)
             return begun

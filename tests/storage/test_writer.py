@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from stillhouse.errors import StorageBusy, StorageError
 from stillhouse.storage.database import FILE, Database, database_url
 from stillhouse.storage.records import Durability
 from stillhouse.storage.tables import PROJECTS
 from stillhouse.storage.writer import Limits, Writer
+from tests.storage.databases import new_database
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -210,3 +211,28 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path, own_database, dur
     database = await Database.open(database_url(own_database, tmp_path))
     assert set(acknowledged) <= set(await names(database))
     await database.close()
+
+
+async def test_of_two_servers_that_wait_for_each_other_neither_fails(postgres_url, tmp_path):
+    url = database_url(await new_database(postgres_url), tmp_path)
+    opened = [await Database.open(url) for _ in range(2)]
+    writers = [Writer(each) for each in opened]
+    await asyncio.gather(*[writers[0].insert(project(name), 10) for name in "ab"])
+    begun = [asyncio.Event(), asyncio.Event()]
+
+    async def both(number: int, order: str) -> None:
+        async def touch(connection):
+            for name in order:
+                await connection.execute(update(PROJECTS).where(PROJECTS.c.id == name).values(created=number))
+                begun[number].set()
+                await begun[1 - number].wait()
+
+        await writers[number].change(touch)
+
+    try:
+        await asyncio.gather(both(0, "ab"), both(1, "ba"))
+        async with opened[0].reading() as connection:
+            assert len(set((await connection.execute(select(PROJECTS.c.created))).scalars())) == 1
+    finally:
+        for each in (*writers, *opened):
+            await each.close()
