@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, final
 
 import typer
 
-from stillhouse.cli.console import emit, progress, words
+from stillhouse.cli.console import actor, emit, progress, words
 from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption, tell_version, with_catalogue
 from stillhouse.cli.transfer import Transfer
 from stillhouse.data.versions import BAD_ROWS
@@ -160,6 +160,7 @@ def _nothing(bad: BadRows) -> str:
 
 async def _from_server(catalogue: Catalogue, store: Store, job: Job, wanted: Wanted, times: Times) -> Version:
     from stillhouse.data.calls import Calls
+    from stillhouse.storage.audit_records import Event
 
     before, parents = await _before(catalogue, job)
     calls = await Calls.wanted(store, catalogue.project, wanted, *times)
@@ -177,7 +178,10 @@ async def _from_server(catalogue: Catalogue, store: Store, job: Job, wanted: Wan
     }
     given = {name: value for name, value in settings.items() if value not in (None, {})}
     job.counts = calls.counts
-    return await catalogue.add(job.name, chain(before, calls.items()), _step(parents, given, job))
+    version = await catalogue.add(job.name, chain(before, calls.items()), _step(parents, given, job))
+    details = {"number": len(calls.ids)}
+    await store.audit.tell(Event("completions.read", actor(), catalogue.project, version.reference, details=details))
+    return version
 
 
 async def _before(catalogue: Catalogue, job: Job) -> tuple[Iterable[Item], tuple[str, ...]]:

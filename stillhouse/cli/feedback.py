@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from stillhouse.cli.console import emit
+from stillhouse.cli.console import actor, emit
 from stillhouse.cli.data_home import AsJson, DatabaseOption, HomeOption, ProjectOption, tell_version, with_catalogue
 from stillhouse.cli.kept import Where, group, tell, when, with_store
 from stillhouse.errors import UsageError
@@ -193,12 +193,16 @@ def collect(
     """
     from stillhouse.data.catalogue import Step
     from stillhouse.data.feedback import gather
+    from stillhouse.storage.audit_records import Event
 
     async def work(catalogue: Catalogue, store: Store) -> Version:
         items, counts = await gather(store, project)
         if not items:
             raise UsageError("Nobody has said anything yet that could be learnt. See: stillhouse feedback list")
-        return await catalogue.add(name, items, Step("feedback", settings={}, counts=counts))
+        version = await catalogue.add(name, items, Step("feedback", settings={}, counts=counts))
+        details = {kind: counts[kind] for kind in ("feedback", "reviews", "items")}
+        await store.audit.tell(Event("feedback.read", actor(), project, version.reference, details=details))
+        return version
 
     version = with_catalogue((project, home, database), work)
     if json:

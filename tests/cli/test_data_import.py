@@ -102,6 +102,17 @@ def test_calls_of_a_server_are_chosen(told_json, tmp_path):
     with pytest.raises(AssertionError, match="no such calls"):
         told_json("import", "--from-server", *chosen, "--name", "none")
 
+    async def read():
+        store = await Store.open(None, tmp_path / "home")
+        found = [each.event async for each in store.audit.entries()]
+        await store.close()
+        return [(each.action, each.object, each.details) for each in found]
+
+    assert asyncio.run(read()) == [
+        ("completions.read", "all@1", {"number": 30}),
+        ("completions.read", "calls@1", {"number": 15}),
+    ]
+
 
 @pytest.mark.parametrize(
     ("wrong", "hint"),

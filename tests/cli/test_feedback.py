@@ -79,6 +79,8 @@ def test_feedback_is_listed_and_collected(told, own_database, tmp_path):
     assert "down · On Monday. · better than: Never." in told("feedback", "list")[1]
     assert json.loads(told("feedback", "list", "--json")[1])["feedback"][0]["rating"] == "down"
     assert json.loads(told("feedback", "collect", "corrections", "--json")[1])["items"] == 3
+    [read] = json.loads(told("audit", "list", "--action", "feedback.", "--json")[1])["entries"]
+    assert (read["action"], read["object"], read["details"]["feedback"]) == ("feedback.read", "corrections@1", 1)
 
 
 @pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
