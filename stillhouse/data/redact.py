@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Any, cast, final
 
 from stillhouse.data.items import Item, text_of
@@ -17,14 +16,12 @@ from stillhouse.data.pseudonyms import stand_in
 from stillhouse.data.sealing import hashed, seal
 from stillhouse.data.subjects import SUBJECT
 from stillhouse.errors import UsageError
-from stillhouse.wire.words import reworded, value_reworded
+from stillhouse.wire.words import FIELD, reworded, tree_reworded
 
 __all__ = ["How", "Redactor", "changed_texts", "parse_types", "redacted"]
 
 ROUNDS = 16
 """How often a text is looked through: what was hidden by something longer shows once that is gone."""
-FIELD = re.compile(r"[\w.$-]+")
-"""What keys of JSON look like that name a field."""
 HALF = re.compile(r"[\ud800-\udfff]")
 """Half of a character, which JSON can hold as an escape alone."""
 FORMS = frozenset(Type) - NAMED - {Type.ADDRESS}
@@ -102,30 +99,11 @@ class Redactor:
         )
 
     def _value(self, value: Any, name: str, types: frozenset[Type]) -> Any:
-        """A value of JSON; what it is called counts as a word before it. A number that is personal becomes a text."""
-        if isinstance(value, dict):
-            made: dict[str, Any] = {}
-            for key, each in cast("dict[str, Any]", value).items():
-                made[_free(self._key(key, types), made)] = self._value(each, key, types)
-            return made
-        if isinstance(value, list):
-            return [self._value(each, name, types) for each in cast("list[Any]", value)]
-        if isinstance(value, str):
-            return self._named(value, name, types)
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 99_999:
-            changed = self._named(str(value), name, types)
-            return value if changed == str(value) else changed
-        return value
+        return tree_reworded(value, lambda text: self._words(text, types), lambda key: self._key(key, types), name)
 
     def _key(self, key: str, types: frozenset[Type]) -> str:
         """A key as it may be kept: one that is the name of a field is not taken for anybody's."""
         return self._words(key, types & FORMS if FIELD.fullmatch(key) else types)
-
-    def _named(self, value: str, name: str, types: frozenset[Type]) -> str:
-        def redact(text: str) -> str:
-            return self._words(text, types)
-
-        return value_reworded(name, value, redact) if name else redact(value)
 
 
 def changed_texts(
@@ -179,13 +157,6 @@ def parse_types(names: Collection[str]) -> frozenset[Type]:
         if name not in known:
             raise UsageError(f"{name!r} is no kind of personal data. There are: {', '.join(sorted(known))}, and all.")
     return frozenset(map(Type, names))
-
-
-def _free(key: str, taken: Collection[str]) -> str:
-    """A key, or where it is taken the same with a number: two addresses stay two."""
-    if key not in taken:
-        return key
-    return next(other for number in count(2) if (other := f"{key} {number}") not in taken)
 
 
 def _json(text: str) -> Any:

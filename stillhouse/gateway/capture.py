@@ -27,12 +27,19 @@ from stillhouse.wire.chat import write_event
 from stillhouse.wire.errors import write_error
 from stillhouse.wire.harvest import as_wanted
 from stillhouse.wire.stored_completions import Keep, write_answer
-from stillhouse.wire.words import answer_reworded, answer_without_words, reworded, sampling_only, value_reworded
+from stillhouse.wire.words import (
+    answer_reworded,
+    answer_without_words,
+    reworded,
+    said_reworded,
+    sampling_only,
+    value_reworded,
+)
 
 if TYPE_CHECKING:
     from stillhouse.storage.store import Store
 
-__all__ = ["Capture", "log_loss"]
+__all__ = ["Capture", "log_loss", "said_as_kept"]
 
 DATA, END = b"data:", b"[DONE]"
 LONG = 20_000
@@ -201,6 +208,14 @@ class Capture:
         if redact := self._policy.redact_of(self._project):
             told, messages = answer_reworded(told, redact), reworded(messages, redact)
         return write_answer(told, request, self._request_id, ours), orjson.dumps(messages)
+
+
+async def said_as_kept(policy: Policy, project: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What people say of an answer as it may be kept, made beside the loop that answers others."""
+    if policy.keeps_words:
+        return said
+    redact = await asyncio.to_thread(policy.redact_of, project)
+    return await asyncio.to_thread(said_reworded, said, redact) if redact else said
 
 
 def log_loss(error: StorageError) -> None:

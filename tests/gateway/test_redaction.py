@@ -10,6 +10,7 @@ from typing import Any
 
 import openai
 import pytest
+import requests
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -106,6 +107,23 @@ def test_what_is_sealed_opens_with_the_key_of_the_project(own_database, tmp_path
         assert row.choices[0].message.content == SAID
         assert CARD not in message
         assert reveal(message, key_of(tmp_path, "default", make=False)) == ASKED[0]["content"]
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+def test_what_is_said_of_an_answer_is_kept_redacted(own_database, tmp_path, client):
+    told = {"correction": f"Ask Ann Lee, {MAIL}.", "comment": f"her card is {CARD}", "reviewer": "ada"}
+    with gateway(own_database, tmp_path, How.REDACT) as url, requests.Session() as http:
+        call = client(url).chat.completions.create(model="large", messages=ASKED, store=True).id
+        said = {"completion_id": call, **told, "rejected": {"content": MAIL}, "metadata": {"phone": "5551234567"}}
+        key = {"idempotency-key": "once"}
+        made = http.post(f"{url}/v1/feedback", json=said, headers=key).json()
+        assert http.post(f"{url}/v1/feedback", json=said, headers=key).json() == made
+        assert made["correction"]["content"] == "Ask [PERSON], [EMAIL]."
+        assert made["rejected"]["content"] == "[EMAIL]"
+        assert (made["comment"], made["reviewer"]) == ("her card is [CARD]", "ada")
+        assert made["metadata"] == {"phone": "[PHONE]"}
+    for word in (CARD, MAIL, "Ann Lee", "5551234567"):
+        assert word.encode() not in kept_bytes(own_database, tmp_path), word
 
 
 ODD = ["[" * 600 + f'"{MAIL}"' + "]" * 600, f'{{"a": "\\ud83d é {MAIL}"}}', f"ＤＥ89 3704 0044 0532 0130 00 {MAIL}"]

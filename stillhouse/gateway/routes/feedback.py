@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from stillhouse.gateway.auth import Gate, project_of
 from stillhouse.gateway.body import read_body
+from stillhouse.gateway.capture import said_as_kept
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.paging import read_cut, unknown_cursor
 from stillhouse.gateway.shelf import Shelf
@@ -50,7 +51,7 @@ class Feedback:
         asked, project = read_feedback(await read_body(request)), project_of(request)
         store = await self._shelf.open()
         call = await _call(store, project, asked.completion, "completion_id")
-        content: dict[str, Any] = dict(asked.content)
+        content = dict(await said_as_kept(self._shelf.policy, project, asked.content))
         if asked.rejected_completion is not None:
             other = await _call(store, project, asked.rejected_completion, "rejected_completion_id")
             if orjson.loads(other.messages) != orjson.loads(call.messages):

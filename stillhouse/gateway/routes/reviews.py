@@ -11,6 +11,7 @@ from starlette.routing import Route
 from stillhouse.data.review import settled
 from stillhouse.gateway.auth import Gate, project_of
 from stillhouse.gateway.body import read_body
+from stillhouse.gateway.capture import said_as_kept
 from stillhouse.gateway.faults import JSON
 from stillhouse.gateway.paging import read_choice, read_cut
 from stillhouse.gateway.shelf import Shelf
@@ -53,10 +54,11 @@ class Reviews:
 
     async def answer(self, request: Request) -> Response:
         """What somebody says of one; said again, the last words count."""
-        verdict = read_verdict(await read_body(request))
-        found = settled(await self._find(request), verdict.content, verdict.skips)
+        verdict, project = read_verdict(await read_body(request)), project_of(request)
+        said = await said_as_kept(self._shelf.policy, project, verdict.content)
+        found = settled(await self._find(request), said, verdict.skips)
         store = await self._shelf.open()
-        await store.reviews.settle(project_of(request), found)
+        await store.reviews.settle(project, found)
         return _shown(found)
 
     async def _find(self, request: Request) -> StoredReview:

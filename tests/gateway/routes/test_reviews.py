@@ -11,7 +11,7 @@ from stillhouse.data.items import Item, Kind
 from stillhouse.data.review import queue_of
 from stillhouse.gateway.app import create_app
 from stillhouse.gateway.house import House
-from stillhouse.gateway.shelf import Shelf
+from stillhouse.gateway.shelf import Policy, Shelf
 from stillhouse.storage.store import Store
 from tests.gateway.serving import Keywords, served
 
@@ -52,6 +52,17 @@ def test_what_waits_is_listed_and_answered(url):
         assert [text(each) for each in after["data"]] == ["sure"]
         assert after["counts"] == {"waiting": 1, "done": 1, "skipped": 1}
         assert [text(each) for each in http.get(url, params={"status": "done"}).json()["data"]] == ["unsure"]
+
+
+def test_what_is_said_of_one_is_kept_redacted(own_database, tmp_path, url):
+    from stillhouse.data.redact import Redactor
+
+    shelf = Shelf(own_database, tmp_path, policy=Policy(redact=Redactor().text))
+    with served(create_app(House.of([Keywords()]), shelf=shelf)) as redacting, requests.Session() as http:
+        [first, *_] = http.get(url).json()["data"]
+        said = {"verdict": "wrong", "correction": "Write to ann@example.org", "comment": "card 4111 1111 1111 1111"}
+        done = http.post(f"{redacting}/v1/reviews/{first['id']}", json=said).json()["said"]
+        assert (done["correction"]["content"], done["comment"]) == ("Write to [EMAIL]", "card [CARD]")
 
 
 @pytest.mark.parametrize(
