@@ -10,6 +10,11 @@ from stillhouse.data.personal.span import Span, Type
 
 __all__ = ["credentials", "entropy"]
 
+
+def _each(words: str) -> list[str]:
+    return words.split()
+
+
 LONGEST_WORD = 15
 """A text without a longer word has no key in it, but perhaps a password."""
 LONG = re.compile(r"[A-Za-z0-9_\-+/=.~]{16,}")
@@ -59,6 +64,20 @@ HINTS = (
     "contrase",
     "mot de",
 )
+OPENING = ("pass", "pwd", "kennwort", "contraseña", "mot de passe")
+"""How words begin behind which, with a colon or a sign of equality, any word is taken for a password."""
+TALK = frozenset(
+    _each(
+        "about again also always another been before being below blank blocked both case-sensitive change changed "
+        "characters check choose contact create default does each empty encrypted enter entered error every expired "
+        "false field follow forgot forgotten from hashed have here hidden incorrect input invalid keep least letters "
+        "long lost make minimum missing must need needed never none null object only optional please protected "
+        "provide provided redacted required reset same secret secure select send sent should some string strong "
+        "text that their there these they this true type undefined unknown update updated used user username "
+        "users valid value varchar very weak what when where which will with wrong your"
+    )
+)
+"""What stands behind `password:` where people or programs speak of passwords and give none."""
 NEUTRAL = ("sha", "md5", "commit", "digest", "hash", "checksum", "integrity", "etag", "uuid", "guid", "base64,", "href")
 UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 HEXADECIMAL = re.compile(r"[0-9a-f]+|[0-9A-F]+")
@@ -97,8 +116,10 @@ def _assigned(text: str, low: str) -> Iterator[Span]:
     for found in ASSIGNED.finditer(low):
         start, end = found.span("value")
         value = text[start:end].rstrip(".:")
-        certain = any(sign in found.group()[: start - found.start()] for sign in ":=")
-        if _is_password(value, certain):
+        before = found.group()[: start - found.start()]
+        certain = any(sign in before for sign in ":=")
+        is_given = certain and before.startswith(OPENING) and text[end : end + 1] not in ("(", "[", "{")
+        if _is_password(value, certain) or (is_given and _is_no_talk(value)):
             yield Span(start, start + len(value), Type.SECRET, 0.85 if certain else 0.7, "password")
 
 
@@ -118,6 +139,13 @@ def _is_password(value: str, is_certain: bool) -> bool:
     if value.isdigit():
         return is_certain and len(value) < 9
     return (kinds >= 2 and has_digit) or kinds >= 3
+
+
+def _is_no_talk(value: str) -> bool:
+    """Whether a word that is given as a password may be one, though it looks like any other word."""
+    low = value.lower()
+    is_filled = len(value) > 3 and value[0] not in "$%{<[*/" and not set(value) <= set("*x.-_•…")
+    return is_filled and low not in TALK and not any(name in low for name in ("password", "passwd", "pwd"))
 
 
 def _is_drawn(word: str, before: str) -> bool:
