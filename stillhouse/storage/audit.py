@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import Any, final
 
 import orjson
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, Table, func, insert, select, type_coerce, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import NullType
 
 from stillhouse.storage.audit_records import START, Entry, Event, Verdict, canonical
 from stillhouse.storage.database import Database
 from stillhouse.storage.master_key import MasterKeys
+from stillhouse.storage.pages import Query
 from stillhouse.storage.tables import AUDIT_HEAD, AUDIT_LOG, VAULT
 from stillhouse.storage.writer import Writer
 
@@ -111,9 +113,11 @@ class Audit:
     async def verify(self, expect: bytes | None = None) -> Verdict:
         """Check every row, their order and their end; `expect` is a hash that the log once had, and must have still."""
         async with self._database.reading() as connection:
-            head = (await connection.execute(select(AUDIT_HEAD))).first()
+            head = (await connection.execute(_as_it_stands(AUDIT_HEAD))).first()
             vault = (await connection.execute(select(VAULT.c.master))).scalar()
         count = head.entries if head else 0
+        if not isinstance(count, int):
+            return _wrong(Verdict(0, START), None, "the head was changed: it says no number of rows")
         marks = {START} if expect is None else {expect}
         if head and head.signed_hash is not None:
             marks.add(_bytes(head.signed_hash))
@@ -132,10 +136,10 @@ class Audit:
         after: int | None = None
         while True:
             async with self._database.reading() as connection:
-                query = select(AUDIT_LOG).order_by(AUDIT_LOG.c.number).limit(TOGETHER)
+                query = _as_it_stands(AUDIT_LOG).order_by(AUDIT_LOG.c.number).limit(TOGETHER)
                 if after is not None:
                     query = query.where(AUDIT_LOG.c.number > after)
-                rows = [row for row in (await connection.execute(query)).all() if row.number <= count]
+                rows = [row for row in (await connection.execute(query)).all() if not _is_later(row.number, count)]
             for row in rows:
                 verdict = _next(verdict, row)
                 if not verdict.is_whole:
@@ -235,9 +239,23 @@ def _wrong(verdict: Verdict, row: int | None, reason: str) -> Verdict:
     return Verdict(verdict.count, verdict.hash, bad=row, reason=reason)
 
 
+def _as_it_stands(table: Table) -> Query:
+    """The rows of a table with values of any kind: whoever tampers with SQLite may leave a text or a number anywhere,
+    and of a number `bytes` would make as many zeros."""
+    columns: Sequence[Any] = [type_coerce(column, NullType()).label(column.name) for column in table.c]
+    return select(*columns)
+
+
+def _is_later(number: Any, count: int) -> bool:
+    """Whether a row comes after the end that was looked for; one whose number is none comes nowhere."""
+    return isinstance(number, int) and number > count
+
+
 def _bytes(value: Any) -> bytes:
-    """What stands in a column of bytes; whoever tampers with SQLite may leave a text there."""
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(value or b"")
+    """What stands in a column of bytes, also where it is something else."""
+    if isinstance(value, bytes):
+        return value
+    return b"" if value is None else str(value).encode("utf-8", "surrogateescape")
 
 
 def _wanted(project: str | None, action: str | None) -> list[Any]:

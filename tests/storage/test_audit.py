@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import orjson
 import pytest
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select, text, update
 
 from stillhouse.errors import StorageError
 from stillhouse.storage.audit import Audit, check_entries
@@ -113,6 +113,37 @@ async def test_tampering_is_found_and_the_first_bad_row_named(audit, database, k
     assert not verdict.is_whole
     assert verdict.bad == first, verdict.reason
     assert str(first) in verdict.reason
+
+
+LEFT_IN_SQLITE = {
+    "a text as number": (
+        "INSERT INTO audit_log (number, time, project, action, content, hash) VALUES ('zz', 1, '', 'x', x'00', x'00')",
+        7,
+    ),
+    "a text as the number of one": ("UPDATE audit_log SET number = 'zz' WHERE number = 3", 3),
+    "a part as number": ("UPDATE audit_log SET number = 3.5 WHERE number = 3", 3),
+    "a number as hash": ("UPDATE audit_log SET hash = 123456789012345 WHERE number = 3", 3),
+    "a text as hash": ("UPDATE audit_log SET hash = 'zz' WHERE number = 3", 3),
+    "a number as content": ("UPDATE audit_log SET content = 123456789012345 WHERE number = 3", 3),
+    "a text as length": ("UPDATE audit_head SET entries = 'zz'", None),
+    "a number as the hash of the head": ("UPDATE audit_head SET hash = 123456789012345", 6),
+    "a number as what was signed": ("UPDATE audit_head SET signed_hash = 123456789012345", "whole"),
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_IN_SQLITE)
+async def test_values_of_another_kind_are_found_as_tampering(tmp_path, kind):
+    database = await Database.open(database_url(None, tmp_path))
+    writer = Writer(database)
+    audit = Audit(database, writer)
+    await fill(audit)
+    tamper, first = LEFT_IN_SQLITE[kind]
+    await change(database, text(tamper))
+    verdict = await audit.verify()
+    assert verdict.is_whole == (first == "whole")
+    assert verdict.bad == (None if first == "whole" else first), verdict.reason
+    await writer.close()
+    await database.close()
 
 
 async def test_a_log_cut_with_its_head_is_found_by_the_hash_that_it_had(audit, database):
