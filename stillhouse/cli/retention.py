@@ -21,6 +21,9 @@ retention = group("retention", "Say for how long stored calls are kept, by proje
 
 DAY = 86_400
 
+MOST_DAYS = 1_000_000
+"""What is longer is for ever: no policy says so."""
+
 
 @retention.command("set")
 def set_policy(
@@ -46,6 +49,8 @@ def set_policy(
     """
     from stillhouse.storage.records import Wanted
 
+    if not 0 < days <= MOST_DAYS:
+        raise UsageError(f"Calls are kept for more than 0 and at most {MOST_DAYS:,} days, not for {days}.")
     wanted = Wanted(model, _pairs(metadata or []) or None)
     policy = with_store(
         Where(home, database), lambda store: store.retention.keep_for(project, round(days * DAY), wanted, actor())

@@ -47,3 +47,11 @@ def test_a_policy_is_replaced_by_one_for_the_same_calls_and_removed_by_its_id(to
 @pytest.mark.parametrize("wrong", [["0"], ["1", "--metadata", "use"], ["--", "-1"]], ids=str)
 def test_policies_that_make_no_sense_are_wrong_use(told, wrong):
     assert told("retention", "set", *wrong)[0] == 2
+
+
+@pytest.mark.parametrize("own_database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("days", ["inf", "nan", "1e300", "1000001"])
+def test_days_that_nobody_can_count_are_refused_by_what_is_allowed(told, days):
+    code, error = told("retention", "set", days)
+    assert (code, "at most 1,000,000 days" in error) == (2, True)
+    assert "There are no policies" in told("retention", "show")[1]
