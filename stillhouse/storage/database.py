@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, final
 
 from sqlalchemy import Connection, event, select
@@ -206,12 +208,28 @@ def _postgres(url: URL, reads: bool) -> AsyncEngine:
     )
 
 
+def _make_file(file: Path) -> None:
+    """An empty database that is in its journal mode from its first moment: several at once cannot change it."""
+    waiting = file.with_name(f".{file.name}.{token_hex(4)}")
+    waiting.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(waiting)) as made:
+            made.execute(f"PRAGMA journal_mode = {PRAGMAS['journal_mode']}")
+        os.link(waiting, file)
+    except FileExistsError:
+        pass  # another was quicker
+    except (OSError, sqlite3.Error):
+        file.touch(mode=0o600)
+    finally:
+        waiting.unlink(missing_ok=True)
+
+
 def _make_place(file: Path) -> None:
     """The folder and the empty file of a new database, for its owner only; SQLite makes its other files alike."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
-            file.touch(mode=0o600)
+            _make_file(file)
     except OSError as error:
         raise StorageError(
             f"The database {file} cannot be made: {error.strerror}. "
