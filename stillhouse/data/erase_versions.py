@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +15,17 @@ from stillhouse.data.items import Item
 from stillhouse.data.subjects import SUBJECT
 from stillhouse.data.trace import ERASED as WORDS_GONE
 from stillhouse.data.trace import Trace
-from stillhouse.data.versions import ABOUT, BAD_ROWS, ERASED, LINEAGE, Step, Version, is_reference, parse_reference
+from stillhouse.data.versions import (
+    ABOUT,
+    BAD_ROWS,
+    ERASED,
+    LINEAGE,
+    Step,
+    Version,
+    is_reference,
+    parse_reference,
+    write_private,
+)
 from stillhouse.errors import OnHold
 from stillhouse.storage.store import Store
 from stillhouse.storage.traces import Piece
@@ -106,7 +115,7 @@ class ErasingVersions:
             if self._bad_rows(version):
                 place = version.path.with_name(BAD_ROWS)
                 with place.open("rb") as file:
-                    _write(place, self._trace.kept_lines(file, Counter()))
+                    write_private(place, self._trace.kept_lines(file, Counter()))
             for name, key in ((ABOUT, STEP), (LINEAGE, "lineage")):
                 self._unname(version.path.with_name(name), key)
         async for piece, step in self._steps():
@@ -224,7 +233,7 @@ class ErasingVersions:
             steps = told[key]
             unnamed = self._unnamed(steps) if key == STEP else [self._unnamed(each) for each in steps]
             if unnamed != steps:
-                _write(place, [orjson.dumps({**told, key: unnamed}, option=orjson.OPT_INDENT_2) + b"\n"])
+                write_private(place, [orjson.dumps({**told, key: unnamed}, option=orjson.OPT_INDENT_2) + b"\n"])
 
     def _unnamed(self, step: Mapping[str, Any]) -> dict[str, Any]:
         """A step without the subject; versions that it was made of, and what took its place, keep their names."""
@@ -253,15 +262,3 @@ class ErasingVersions:
 
     def _is_theirs(self, item: Item) -> bool:
         return self._trace.is_item(item) or self._trace.why(item.to_json()) is not None
-
-
-def _write(place: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file anew, for its owner alone: whole, or not at all."""
-    waiting = place.with_name(f".{secrets.token_hex(8)}")
-    try:
-        with waiting.open("xb") as file:
-            waiting.chmod(0o600)
-            file.writelines(pieces)
-        waiting.replace(place)
-    finally:
-        waiting.unlink(missing_ok=True)

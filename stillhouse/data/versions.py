@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -25,6 +26,7 @@ __all__ = [
     "check_name",
     "is_reference",
     "parse_reference",
+    "write_private",
 ]
 
 ITEMS, DROPPED = "items.parquet", "dropped.parquet"
@@ -149,3 +151,15 @@ def parse_reference(text: str) -> tuple[str, int | None]:
     if not found:
         raise UsageError(f"{text!r} names no dataset: write its name, or name@number such as support@3.")
     return found[1], int(found[2]) if found[2] else None
+
+
+def write_private(place: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file that only its owner reads: whole, or not at all."""
+    waiting = place.with_name(f".{secrets.token_hex(8)}")
+    try:
+        with waiting.open("xb") as file:
+            waiting.chmod(0o600)
+            file.writelines(pieces)
+        waiting.replace(place)
+    finally:
+        waiting.unlink(missing_ok=True)

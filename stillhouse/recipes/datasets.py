@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ import orjson
 
 from stillhouse.data.catalogue import Catalogue, Version
 from stillhouse.data.items import Item
-from stillhouse.data.versions import LINEAGE, is_reference
+from stillhouse.data.versions import LINEAGE, is_reference, write_private
 from stillhouse.errors import DataError
 from stillhouse.generation.label import UNSURE
 from stillhouse.storage.store import Store
@@ -54,8 +53,8 @@ async def open_dataset(path: Path, store: Store, home: Path, *, by_label: bool =
         lineage = [_fact(each) for each in await catalogue.lineage(version)]
         about = {"project": project, "name": version.name, "number": version.number, "lineage": lineage}
         items = map(answered_by_label, catalogue.read(version)) if by_label else catalogue.read(version)
-        _write(rows, (orjson.dumps(row_of(item)) + b"\n" for item in items))
-        _write(told, [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
+        write_private(rows, (orjson.dumps(row_of(item)) + b"\n" for item in items))
+        write_private(told, [orjson.dumps(about, option=orjson.OPT_INDENT_2)])
     return rows
 
 
@@ -137,15 +136,3 @@ def _about(file: Path) -> dict[str, Any] | None:
 def _fact(version: Version) -> Mapping[str, Any]:
     """What a record says of a version: no time, path or machine."""
     return {"version": version.reference, "sha256": version.hash, "items": version.items, **version.step.to_json()}
-
-
-def _write(place: Path, pieces: Iterable[bytes]) -> None:
-    """Write a file that only its owner reads: whole, or not at all."""
-    waiting = place.with_name(f".{secrets.token_hex(8)}")
-    try:
-        with waiting.open("xb") as file:
-            waiting.chmod(0o600)
-            file.writelines(pieces)
-        waiting.replace(place)
-    finally:
-        waiting.unlink(missing_ok=True)
